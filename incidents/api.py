@@ -1,0 +1,405 @@
+"""Incidents over HTTP. Reads are lists and one full contract; each write calls one function of actions.py."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+from functools import cached_property
+from typing import Any
+
+from django.db.models import QuerySet
+from django.shortcuts import get_object_or_404
+from django.urls import path
+from django.utils import timezone
+from django.utils.http import parse_etags
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework.generics import GenericAPIView, ListAPIView
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from accounts.permissions import allowed_to, by_method, principal_of, required
+from accounts.principals import Principal, Service
+from accounts.roles import Can
+from incidents import actions
+from incidents.actions import Stamp
+from incidents.audience import Audience
+from incidents.errors import IncidentChanged
+from incidents.filters import EntryFilter, IncidentFilter
+from incidents.lifecycle import Visibility
+from incidents.models import Incident, Milestone, Source, StatusUpdate, TeamPage, TimelineEvent
+from incidents.serializers import (
+    ArrivalBody,
+    CommandBody,
+    CorrectionBody,
+    DeclareBody,
+    EditBody,
+    EntryBody,
+    EntryShown,
+    IncidentDetail,
+    IncidentShown,
+    MilestoneBody,
+    MilestoneShown,
+    PhaseBody,
+    ReopenBody,
+    ResolveBody,
+    Stamped,
+    StatusBody,
+    TeamPageBody,
+    TeamPageShown,
+    UpdateBody,
+    UpdateShown,
+)
+from incidents.viewing import (
+    arrival_source,
+    audience_for,
+    check_may_answer,
+    check_may_correct,
+    check_may_edit,
+    check_may_post,
+    check_may_publish,
+    incidents_for,
+)
+from majorops.lib.errors import DomainError
+from majorops.lib.fields import Body, Text
+from majorops.lib.paging import NewestFirst, StrictFilters
+from majorops.lib.times import to_millisecond
+from majorops.lib.visibility import visible
+
+READS = allowed_to(Can.READ_INCIDENTS)
+COMMANDS = allowed_to(Can.COMMAND)
+READS_OR_COMMANDS = by_method(GET=Can.READ_INCIDENTS, POST=Can.COMMAND, PATCH=Can.COMMAND)
+IF_MATCH = OpenApiParameter("If-Match", str, OpenApiParameter.HEADER, description="The ETag of what was read.")
+
+
+class IfMatchMissing(DomainError):
+    """Send If-Match with the ETag of the incident as you read it, so that nobody's change is overwritten unseen."""
+
+    code = "if_match_missing"
+    status = 428
+
+
+def stamp_of(sender: Principal, *, at: datetime, now: datetime) -> Stamp:
+    """By a person; or in the name of a program, behind which no account stands."""
+    if isinstance(sender, Service):
+        return Stamp(by=None, at=at, now=now, source=Source.API, name=sender.name)
+    return Stamp(by=sender, at=at, now=now, source=Source.API)
+
+
+class Door(GenericAPIView[Any]):
+    """What every view here needs: the body, the stamp, and the incident of the address as its reader sees it."""
+
+    # Lists name their model by an empty queryset, for the schema; get_queryset finds the reader's rows.
+    filter_backends = [StrictFilters]
+
+    @property
+    def sender(self) -> Principal:
+        return principal_of(self.request)
+
+    @cached_property
+    def incident(self) -> Incident:
+        return get_object_or_404(incidents_for(self.sender), pk=self.kwargs["incident_id"])
+
+    @property
+    def viewer(self) -> Audience:
+        return audience_for(self.sender, self.incident)
+
+    def read(self, body: type[Body]) -> dict[str, Any]:
+        """The checked body, with `stamp` in place of `at`. Raises ScopeRequired for what its sender may not publish."""
+        read = body.read(self.request)
+        if read.get("visibility", Visibility.INTERNAL) != Visibility.INTERNAL:
+            check_may_publish(self.sender)
+        now = to_millisecond(timezone.now())
+        read["stamp"] = stamp_of(self.sender, at=read.pop("at", now), now=now)
+        return read
+
+    def shown(self, incident: Incident, status: int = 200) -> Response:
+        """The incident in full, as far as its reader reads it."""
+        shown = IncidentDetail(incident, context=self.get_serializer_context()).data
+        etag = {"ETag": f'"{shown["version"]}"'} if "version" in shown else None
+        return Response(shown, status=status, headers=etag)
+
+    def written(self, incident: Incident, status: int = 200) -> Response:
+        """The incident as it is after a write."""
+        return self.shown(incidents_for(self.sender).get(pk=incident.pk), status)
+
+    def expected_version(self) -> int | None:
+        """What If-Match names; None without one, and for `*`. What is no version of ours matches none."""
+        tags = parse_etags(self.request.headers.get("If-Match", "*"))
+        if tags == ["*"]:
+            return None
+        return next((int(tag.strip('"')) for tag in tags if tag.strip('"').isdecimal()), 0)
+
+    def handle_exception(self, exc: Exception) -> Response:
+        if isinstance(exc, IncidentChanged) and "If-Match" in self.request.headers:
+            exc.status = 412
+        return super().handle_exception(exc)
+
+
+class ByDetection(NewestFirst):
+    ordering = ("-detected_at", "-id")
+
+
+class Incidents(Door, ListAPIView[Incident]):
+    """Incidents, newest detection first, without log, updates and milestones."""
+
+    permission_classes = [READS_OR_COMMANDS]
+    serializer_class = IncidentShown
+    queryset = Incident.objects.none()
+    pagination_class = ByDetection
+    filterset_class = IncidentFilter
+
+    def get_queryset(self) -> QuerySet[Incident]:
+        return incidents_for(self.sender)
+
+    @extend_schema(request=DeclareBody, responses={201: IncidentDetail})
+    def post(self, request: Request) -> Response:
+        """Declare an incident. The id is in the answer and in `Location`."""
+        body = self.read(DeclareBody)
+        stamp: Stamp = body.pop("stamp")
+        check_may_edit(self.sender, body)
+        detected_at = body.pop("detected_at", stamp.at)
+        opened = actions.open_incident(stamp=replace(stamp, at=detected_at), **body)
+        response = self.written(opened, 201)
+        response["Location"] = f"{request.path}/{opened.pk}"
+        return response
+
+
+class OneIncident(Door):
+    permission_classes = [READS_OR_COMMANDS]
+    serializer_class = IncidentDetail
+
+    def get(self, request: Request, incident_id: str) -> Response:
+        """One incident in full, as far as you may read it."""
+        return self.shown(self.incident)
+
+    @extend_schema(request=EditBody, parameters=[OpenApiParameter("If-Match", str, "header", required=True)])
+    def patch(self, request: Request, incident_id: str) -> Response:
+        """Change descriptive fields. Needs If-Match; the log keeps the old values."""
+        if "If-Match" not in request.headers:
+            raise IfMatchMissing
+        changes = self.read(EditBody)
+        stamp = changes.pop("stamp")
+        check_may_edit(self.sender, changes)
+        actions.edit_incident(self.incident, changes, stamp=stamp, expected_version=self.expected_version())
+        return self.written(self.incident)
+
+
+class Command(Door):
+    """Base of the actions that change the incident itself. They answer with the incident."""
+
+    permission_classes = [COMMANDS]
+    serializer_class = IncidentDetail
+
+
+class Phase(Command):
+    @extend_schema(request=PhaseBody, responses=IncidentDetail, parameters=[IF_MATCH])
+    def post(self, request: Request, incident_id: str) -> Response:
+        """Move to a later phase, or back into 2 or 3 with a reason."""
+        body = self.read(PhaseBody)
+        actions.advance_phase(self.incident, body.pop("phase"), expected_version=self.expected_version(), **body)
+        return self.written(self.incident)
+
+
+class StatusOf(Command):
+    @extend_schema(request=StatusBody, responses=IncidentDetail, parameters=[IF_MATCH])
+    def post(self, request: Request, incident_id: str) -> Response:
+        """Active or Monitoring."""
+        body = self.read(StatusBody)
+        actions.change_status(self.incident, body.pop("status"), expected_version=self.expected_version(), **body)
+        return self.written(self.incident)
+
+
+class CommandTeam(Command):
+    @extend_schema(request=CommandBody, responses=IncidentDetail, parameters=[IF_MATCH])
+    def post(self, request: Request, incident_id: str) -> Response:
+        """Hand a command role to somebody, or leave it unclaimed."""
+        body = self.read(CommandBody)
+        actions.assign_role(self.incident, body.pop("role"), expected_version=self.expected_version(), **body)
+        return self.written(self.incident)
+
+
+class Resolve(Command):
+    @extend_schema(request=ResolveBody, responses=IncidentDetail, parameters=[IF_MATCH])
+    def post(self, request: Request, incident_id: str) -> Response:
+        """Close the incident with a final milestone, which stakeholders read."""
+        check_may_publish(self.sender)
+        actions.resolve(self.incident, expected_version=self.expected_version(), **self.read(ResolveBody))
+        return self.written(self.incident)
+
+
+class Reopen(Command):
+    @extend_schema(request=ReopenBody, responses=IncidentDetail, parameters=[IF_MATCH])
+    def post(self, request: Request, incident_id: str) -> Response:
+        """Take a resolved incident up again, with a reason."""
+        actions.reopen(self.incident, expected_version=self.expected_version(), **self.read(ReopenBody))
+        return self.written(self.incident)
+
+
+class ByOccurrence(NewestFirst):
+    ordering = ("-occurred_at", "-id")
+
+
+class ProgramEntryBody(EntryBody):
+    """A program may add who told it. Nobody has proven that, so it stands in the description, not as the actor."""
+
+    claimed_actor = Text(max_length=120, required=False, help_text="Programs only: who it heard this from.")
+
+
+class Log(Door, ListAPIView[TimelineEvent]):
+    """The log as you may read it, newest first."""
+
+    permission_classes = [READS]
+    serializer_class = EntryShown
+    queryset = TimelineEvent.objects.none()
+    pagination_class = ByOccurrence
+    filterset_class = EntryFilter
+
+    def get_queryset(self) -> QuerySet[TimelineEvent]:
+        return visible(self.incident.timeline.all(), self.sender)
+
+    def get_serializer_context(self) -> dict[str, Any]:
+        return {**super().get_serializer_context(), "audience": self.viewer}
+
+    @extend_schema(request=ProgramEntryBody, responses={201: EntryShown})
+    def post(self, request: Request, incident_id: str) -> Response:
+        """Write a line in the log. For those who command, and those who were called to this incident."""
+        check_may_post(self.sender, self.incident)
+        body = self.read(ProgramEntryBody if isinstance(self.sender, Service) else EntryBody)
+        if told_by := body.pop("claimed_actor", ""):
+            body["description"] = f"{body.get('description', '')}\n\nReported by: {told_by}".strip()
+        entry = actions.post_entry(self.incident, body.pop("title"), **body)
+        return Response(self.get_serializer(entry).data, status=201)
+
+
+class Correction(Door):
+    permission_classes = [READS]
+    serializer_class = EntryShown
+
+    @extend_schema(request=CorrectionBody, responses={201: EntryShown})
+    def post(self, request: Request, incident_id: str, entry_id: str) -> Response:
+        """Correct an entry. A new entry is appended; the original stays."""
+        check_may_post(self.sender, self.incident)
+        entry = get_object_or_404(visible(self.incident.timeline.all(), self.sender), pk=entry_id)
+        check_may_correct(self.sender, self.incident, entry)
+        corrected = actions.correct_entry(self.incident, entry, **self.read(CorrectionBody))
+        return Response(EntryShown(corrected, context={"audience": self.viewer}).data, status=201)
+
+
+class ByCreation(NewestFirst):
+    ordering = ("-created_at", "-id")
+
+
+class Updates(Door, ListAPIView[StatusUpdate]):
+    """The published notes you may read, newest first."""
+
+    permission_classes = [READS_OR_COMMANDS]
+    serializer_class = UpdateShown
+    queryset = StatusUpdate.objects.none()
+    pagination_class = ByCreation
+
+    def get_queryset(self) -> QuerySet[StatusUpdate]:
+        return visible(self.incident.updates.all(), self.sender)
+
+    @extend_schema(request=UpdateBody, responses={201: UpdateShown})
+    def post(self, request: Request, incident_id: str) -> Response:
+        """Publish a note, to stakeholders (public) or to the responders (internal)."""
+        body = self.read(UpdateBody)
+        update = actions.post_update(self.incident, body.pop("content"), **body)
+        return Response(UpdateShown(update).data, status=201)
+
+
+class BySequence(NewestFirst):
+    ordering = ("-sequence",)
+
+
+class Milestones(Door, ListAPIView[Milestone]):
+    """The milestones, newest first."""
+
+    permission_classes = [READS_OR_COMMANDS]
+    serializer_class = MilestoneShown
+    queryset = Milestone.objects.none()
+    pagination_class = BySequence
+
+    def get_queryset(self) -> QuerySet[Milestone]:
+        return visible(self.incident.milestones.all(), self.sender)
+
+    @extend_schema(request=MilestoneBody, responses={201: MilestoneShown})
+    def post(self, request: Request, incident_id: str) -> Response:
+        """Cut a milestone for stakeholders and executives, and promise the next."""
+        check_may_publish(self.sender)
+        milestone = actions.cut_milestone(self.incident, **self.read(MilestoneBody))
+        return Response(MilestoneShown(milestone).data, status=201)
+
+
+class ByPage(NewestFirst):
+    ordering = ("-paged_at", "-id")
+
+
+class TeamPages(Door, ListAPIView[TeamPage]):
+    """Which teams were paged and when they came, newest first."""
+
+    permission_classes = [READS_OR_COMMANDS]
+    serializer_class = TeamPageShown
+    queryset = TeamPage.objects.none()
+    pagination_class = ByPage
+
+    def get_queryset(self) -> QuerySet[TeamPage]:
+        if not self.viewer.reads_teams:
+            raise required(self.sender, Can.READ_TEAMS)
+        return visible(self.incident.team_pages.select_related("team", "user"), self.sender)
+
+    @extend_schema(request=TeamPageBody, responses={200: TeamPageShown, 201: TeamPageShown})
+    def post(self, request: Request, incident_id: str) -> Response:
+        """Page a team. One that has not come yet is called again: 200 and a higher `pageCount`."""
+        page = actions.page_team(self.incident, **self.read(TeamPageBody))
+        return Response(TeamPageShown(page).data, status=201 if page.page_count == 1 else 200)
+
+
+class OnePage(Door):
+    """Base of what a paged team, or the incident manager for it, says about the page."""
+
+    permission_classes = [READS]
+    serializer_class = TeamPageShown
+
+    def page(self) -> TeamPage:
+        pages = visible(self.incident.team_pages.select_related("team"), self.sender)
+        return get_object_or_404(pages, pk=self.kwargs["page_id"])
+
+
+class Acknowledge(OnePage):
+    @extend_schema(request=Stamped, responses=TeamPageShown)
+    def post(self, request: Request, incident_id: str, page_id: str) -> Response:
+        """The team is coming."""
+        page = self.page()
+        check_may_answer(self.sender, page)
+        acknowledged = actions.acknowledge_page(self.incident, page, **self.read(Stamped))
+        return Response(TeamPageShown(acknowledged).data)
+
+
+class Arrive(OnePage):
+    @extend_schema(request=ArrivalBody, responses=TeamPageShown)
+    def post(self, request: Request, incident_id: str, page_id: str) -> Response:
+        """The team is on the bridge: "I'm here", or seen by the incident manager."""
+        page, body = self.page(), self.read(ArrivalBody)
+        body["arrival_source"] = arrival_source(self.sender, page, body.get("arrival_source"))
+        return Response(TeamPageShown(actions.record_arrival(self.incident, page, **body)).data)
+
+
+ONE = "incidents/<ulid:incident_id>"
+
+urlpatterns = [
+    path("incidents", Incidents.as_view(), name="incidents"),
+    path(ONE, OneIncident.as_view(), name="incident"),
+    path(f"{ONE}/phase", Phase.as_view(), name="phase"),
+    path(f"{ONE}/status", StatusOf.as_view(), name="status"),
+    path(f"{ONE}/command", CommandTeam.as_view(), name="command"),
+    path(f"{ONE}/timeline", Log.as_view(), name="timeline"),
+    path(f"{ONE}/timeline/<ulid:entry_id>/correct", Correction.as_view(), name="correct"),
+    path(f"{ONE}/updates", Updates.as_view(), name="updates"),
+    path(f"{ONE}/milestones", Milestones.as_view(), name="milestones"),
+    path(f"{ONE}/team-pages", TeamPages.as_view(), name="team-pages"),
+    path(f"{ONE}/team-pages/<ulid:page_id>/acknowledge", Acknowledge.as_view(), name="acknowledge"),
+    path(f"{ONE}/team-pages/<ulid:page_id>/arrive", Arrive.as_view(), name="arrive"),
+    path(f"{ONE}/resolve", Resolve.as_view(), name="resolve"),
+    path(f"{ONE}/reopen", Reopen.as_view(), name="reopen"),
+]

@@ -1,0 +1,403 @@
+"""What the incident pages show, computed from rows and `now`. Templates only lay it out."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from accounts.models import User
+from incidents import clock, words
+from incidents.audience import Audience
+from incidents.clock import Promise
+from incidents.lifecycle import ALARMS, PHASE_HELP, CommandRole, Kind, Phase, Severity, Status
+from incidents.logbook import LogRow, Reader, entry_of, log_rows, with_corrections
+from incidents.models import Incident, Milestone, PhaseEntry, TeamPage
+from incidents.promises import promises
+from majorops.lib.visibility import readable, visible
+
+#: The page shows the newest entries; the rest is one click away.
+ENTRIES_SHOWN = 60
+
+SHAPES = {Severity.CRITICAL: "▲", Severity.HIGH: "◆", Severity.MEDIUM: "■", Severity.LOW: "●"}
+
+
+@dataclass(frozen=True, slots=True)
+class Badge:
+    """A word and a shape; `tone` picks the fill."""
+
+    tone: str
+    shape: str
+    text: str
+
+
+def severity_badge(severity: str) -> Badge:
+    known = Severity(severity)
+    priority = f" ({ALARMS[known].priority})" if ALARMS[known].box else ""
+    return Badge(known.value, SHAPES[known], f"{known.label}{priority}")
+
+
+def due_badge(due_at: datetime | None, now: datetime) -> Badge:
+    """The state of the next promised update: `! Next update 14:30 UTC · due in 3 min`."""
+    promise = clock.next_update(due_at, now)
+    if promise.due_at is None or promise.gap is None:
+        return Badge("none", "", "No update promised")
+    at, gap = words.hour(promise.due_at, now), words.span(promise.gap)
+    if promise.state == Promise.OVERDUE:
+        return Badge("over", "✕", f"Next update {at} · overdue by {gap}")
+    if promise.state == Promise.DUE_SOON:
+        return Badge("soon", "!", f"Next update {at} · due in {gap}")
+    return Badge("ok", "✓", f"Next update {at} · in {gap}")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One incident in a list."""
+
+    incident: Incident
+    severity: Badge
+    due: Badge
+    lasted: timedelta
+    kind: str
+
+
+def rows(incidents: Iterable[Incident], now: datetime) -> list[Row]:
+    return [
+        Row(
+            incident=incident,
+            severity=severity_badge(incident.severity),
+            due=due_badge(incident.next_update_eta, now),
+            lasted=clock.elapsed(incident.detected_at, now, incident.resolved_at),
+            kind="" if incident.kind == Kind.REAL else Kind(incident.kind).label,
+        )
+        for incident in incidents
+    ]
+
+
+# --- Phases ---
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One phase of the stepper. `spent` adds up every stay; None where the times contradict each other."""
+
+    number: int
+    label: str
+    help: str
+    state: str
+    spent: timedelta | None = None
+    visits: int = 0
+
+    @property
+    def short(self) -> str:
+        return self.label.split()[0]
+
+
+def steps(incident: Incident, entries: Sequence[PhaseEntry], now: datetime) -> list[Step]:
+    """All eight phases. Without `entries` (an audience that does not see the log) only the current one is marked."""
+    until = incident.resolved_at or now
+    stays: dict[int, list[timedelta]] = {}
+    left = [*(later.entered_at for later in entries[1:]), until]
+    for entry, left_at in zip(entries, left, strict=False):
+        stays.setdefault(entry.phase_number, []).append(left_at - entry.entered_at)
+    return [_step(phase, incident, stays) for phase in Phase]
+
+
+def _step(phase: Phase, incident: Incident, stays: dict[int, list[timedelta]]) -> Step:
+    stayed = stays.get(phase, [])
+    passed = "skipped" if stays and not stayed else "done"
+    state = "current" if phase == incident.phase else passed if phase < incident.phase or stayed else "ahead"
+    known = bool(stayed) and phase != Phase.RESOLUTION and all(stay >= timedelta() for stay in stayed)
+    return Step(
+        number=phase.value,
+        label=phase.label,
+        help=PHASE_HELP[phase],
+        state=state,
+        spent=sum(stayed, timedelta()) if known else None,
+        visits=len(stayed),
+    )
+
+
+# --- Teams and roles ---
+
+
+@dataclass(frozen=True, slots=True)
+class TeamRow:
+    """One dispatch: paged, acknowledged, on the bridge against the limit of its box."""
+
+    id: str
+    team: str
+    level: str
+    limit: int | None
+    contact: str
+    paged_at: datetime
+    calls: int
+    acknowledged_after: timedelta | None
+    bridge: Badge
+    is_waiting: bool
+    #: This viewer may record its acknowledgement and arrival.
+    may_answer: bool
+    form: Any = None
+
+
+def team_row(page: TeamPage, now: datetime, closed_at: datetime | None, *, may_answer: bool) -> TeamRow:
+    is_waiting = page.arrived_at is None and page.cancelled_at is None and closed_at is None
+    return TeamRow(
+        id=page.pk,
+        team=page.team.name,
+        level=page.get_alarm_level_display() or "no box",
+        limit=page.bridge_minutes,
+        contact=page.contact_name,
+        paged_at=page.paged_at,
+        calls=page.page_count,
+        acknowledged_after=page.time_to_acknowledge,
+        bridge=_bridge(page, now, closed_at),
+        is_waiting=is_waiting,
+        may_answer=is_waiting and may_answer,
+    )
+
+
+def team_rows(incident: Incident, user: User, audience: Audience, now: datetime) -> list[TeamRow]:
+    """Every dispatch: those still awaited first, then in the order they were paged."""
+    if not audience.reads_teams:
+        return []
+    own = set() if audience.may_command else set(user.teams.values_list("pk", flat=True))
+    pages = visible(incident.team_pages.select_related("team"), user)
+    rows = [
+        team_row(page, now, incident.resolved_at, may_answer=audience.may_command or page.team_id in own)
+        for page in pages
+    ]
+    return sorted(rows, key=lambda row: (not row.is_waiting, row.paged_at))
+
+
+def _bridge(page: TeamPage, now: datetime, closed_at: datetime | None) -> Badge:
+    """On the bridge in time or late; still awaited, within the limit or past it."""
+    if page.cancelled_at:
+        return Badge("", "", "stood down")
+    waited = (page.arrived_at or closed_at or now) - page.paged_at
+    is_late = page.bridge_minutes is not None and waited > timedelta(minutes=page.bridge_minutes)
+    if page.arrived_at:
+        tone, shape = ("bad", "✕") if is_late else ("good", "✓")
+        return Badge(tone, shape, words.short(waited))
+    if closed_at:
+        return Badge("bad", "✕", "did not come")
+    return (
+        Badge("bad", "✕", f"{words.short(waited)} waiting")
+        if is_late
+        else Badge("warn", "!", f"{words.short(waited)} waiting")
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class RoleRow:
+    role: str
+    label: str
+    holder: str
+    is_me: bool
+
+
+def role_rows(incident: Incident, user: User) -> list[RoleRow]:
+    held = [(role, incident.holder(role)) for role in CommandRole]
+    return [RoleRow(role.value, role.label, str(holder or ""), holder == user) for role, holder in held]
+
+
+# --- Milestones and the five figures ---
+
+
+def promises_kept(milestones: Sequence[Milestone], now: datetime) -> tuple[int, int]:
+    """(kept, judged) of the promises that have come due."""
+    judged = [promise for promise in promises(milestones, now) if not promise.is_pending]
+    return sum(promise.is_kept for promise in judged), len(judged)
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One of the five derived figures. They are never stored."""
+
+    label: str
+    value: str
+    why: str = ""
+    is_minor: bool = False
+
+
+def figures(incident: Incident, updates: int, now: datetime, readable: Collection[str]) -> list[Figure]:
+    """Those of the five this audience reads. Total and impact stop when the incident, or the alert, is over."""
+    over_at = incident.resolve_time or incident.resolved_at
+    impact, count = clock.impact(incident.issue_time, now, over_at), incident.customer_count
+    phase = Phase(incident.phase)
+    shown = [Figure("Total", words.clock(clock.elapsed(incident.detected_at, now, incident.resolved_at)))]
+    if "issue_time" in readable:
+        shown.append(Figure("Impact", words.clock(impact), "" if impact is not None else "no alert time"))
+    if "customer_count" in readable:
+        shown.append(Figure("Affected", words.number(count), "" if count is not None else "not known"))
+    shown.append(Figure("Phase", f"{phase.value} of 8 · {phase.label.split()[0]}", is_minor=True))
+    shown.append(Figure("Updates", str(updates), is_minor=True))
+    return shown
+
+
+# --- The facts ---
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """A labelled value; an empty one says so. Long texts stand alone."""
+
+    label: str
+    text: str = ""
+    at: datetime | None = None
+    is_long: bool = False
+
+
+IMPACT = (
+    ("description", "What is wrong", True),
+    ("customer_impact_summary", "Customer impact", True),
+    ("business_impact", "Business impact", True),
+    ("exec_summary", "Executive summary", True),
+    ("audience_notes", "Notes for the audience", True),
+    ("customer_count", "Customers affected", False),
+    ("external_impact", "Felt by customers", False),
+    ("risk_level", "Risk", False),
+    ("affected_systems", "Affected systems", False),
+)
+ALERT = (
+    ("alert_source", "Source", False),
+    ("alert_id", "Alert", False),
+    ("issue_time", "Fired", False),
+    ("resolve_time", "Cleared", False),
+)
+
+
+def facts(incident: Incident, names: Iterable[tuple[str, str, bool]], readable: Collection[str]) -> list[Fact]:
+    """The named fields that this audience reads."""
+    return [_fact(incident, name, label, is_long) for name, label, is_long in names if name in readable]
+
+
+def _fact(incident: Incident, name: str, label: str, is_long: bool) -> Fact:
+    value = getattr(incident, name)
+    if isinstance(value, datetime):
+        return Fact(label, at=value)
+    if isinstance(value, list):
+        return Fact(label, ", ".join(map(str, value)))
+    if isinstance(value, int):
+        return Fact(label, words.number(value))
+    display = getattr(incident, f"get_{name}_display", None)
+    return Fact(label, display() if display else value or "", is_long=is_long)
+
+
+# --- The beginning and the end ---
+
+
+@dataclass(frozen=True, slots=True)
+class FirstStep:
+    text: str
+    anchor: str
+    is_done: bool
+
+
+def first_steps(incident: Incident, teams: Sequence[TeamRow], milestones: Sequence[Milestone]) -> list[FirstStep]:
+    """What a new incident needs; gone once it has everything, or has come as far as the first communication."""
+    steps = [
+        FirstStep("Take command", "command", incident.mim_id is not None),
+        FirstStep("Page the team that can fix it", "teams", bool(teams)),
+        FirstStep("Add the bridge link", "edit", bool(incident.bridge_url)),
+        FirstStep("Cut the first milestone and promise the next", "compose", bool(milestones)),
+    ]
+    over = not incident.is_open or incident.phase > Phase.INITIAL or all(step.is_done for step in steps)
+    return [] if over else steps
+
+
+# --- The whole page ---
+
+
+@dataclass(frozen=True, slots=True)
+class Board:
+    """Everything the command page shows to one viewer."""
+
+    incident: Incident
+    audience: Audience
+    now: datetime
+    severity: Badge
+    due: Badge
+    kind: str
+    elapsed: timedelta
+    kept: int
+    judged: int
+    steps: list[Step]
+    log: list[LogRow]
+    entries: int
+    teams: list[TeamRow]
+    roles: list[RoleRow]
+    milestones: list[Milestone]
+    first_steps: list[FirstStep]
+    impact: list[Fact]
+    alert: list[Fact]
+    figures: list[Figure]
+    entries_shown: int = field(default=ENTRIES_SHOWN)
+
+    @property
+    def is_overdue(self) -> bool:
+        return self.due.tone == "over" and self.incident.is_open
+
+    @property
+    def has_older(self) -> bool:
+        return self.entries > self.entries_shown
+
+
+def board(incident: Incident, user: User, audience: Audience, now: datetime) -> Board:
+    """The page for this viewer, of an incident from `incidents_for`. Its number of queries never grows with the log."""
+    internal, seen = audience.reads_internal, readable(Incident, user, incident)
+    milestones = list(visible(incident.milestones.order_by("sequence"), user))
+    visits = list(visible(incident.phase_entries.order_by("entered_at", "id"), user)) if internal else []
+    kept, judged = promises_kept(milestones, now)
+    originals = visible(incident.timeline.filter(corrects=None), user)
+    newest = with_corrections(originals, user)[:ENTRIES_SHOWN]
+    entries = [entry_of(event, Reader(user, audience)) for event in newest]
+    teams = team_rows(incident, user, audience, now)
+    quiet_until = now if incident.is_open else incident.resolved_at
+    return Board(
+        incident=incident,
+        audience=audience,
+        now=now,
+        severity=severity_badge(incident.severity),
+        due=due_badge(incident.next_update_eta, now),
+        kind="" if incident.kind == Kind.REAL else Kind(incident.kind).label,
+        elapsed=clock.elapsed(incident.detected_at, now, incident.resolved_at),
+        kept=kept,
+        judged=judged,
+        steps=steps(incident, visits, now),
+        log=log_rows(entries, visits, silence_until=quiet_until if internal else None),
+        entries=originals.count(),
+        teams=teams,
+        roles=role_rows(incident, user),
+        milestones=milestones[::-1],
+        first_steps=first_steps(incident, teams, milestones) if audience.may_command else [],
+        impact=facts(incident, IMPACT, seen),
+        alert=facts(incident, ALERT, seen),
+        figures=figures(incident, incident.updates_posted, now, seen),  # type: ignore[attr-defined]
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Something still missing before the incident can be closed in good order."""
+
+    text: str
+    anchor: str
+
+
+def missing_before_resolve(incident: Incident, viewer: User) -> list[Gap]:
+    """What a tidy resolution has and this incident has not. It may be resolved all the same."""
+    checks = [
+        (incident.status != Status.MONITORING, "It was not watched in Monitoring.", "head"),
+        (incident.customer_count is None, "The number of affected customers is not known.", "impact"),
+        (not incident.customer_impact_summary, "The customer impact is not described.", "impact"),
+        (
+            incident.issue_time is None,
+            "There is no alert time, so impact and time to acknowledge stay unknown.",
+            "impact",
+        ),
+        (visible(incident.team_pages.waiting(), viewer).exists(), "A paged team is still awaited.", "teams"),
+        (incident.mim_id is None, "Nobody is in command.", "command"),
+    ]
+    return [Gap(text, anchor) for is_missing, text, anchor in checks if is_missing]

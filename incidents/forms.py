@@ -1,0 +1,466 @@
+"""What people send from the incident pages, parsed. The rules are in lifecycle.py, clock.py and actions.py."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
+from typing import Any, ClassVar, cast
+
+from django import forms
+from django.core.exceptions import ValidationError
+from django.db.models import Q
+
+from accounts.models import User
+from incidents import moments
+from incidents.actions import EDITABLE
+from incidents.board import SHAPES
+from incidents.lifecycle import (
+    CommandRole,
+    EventType,
+    ExternalImpact,
+    Kind,
+    Phase,
+    RiskLevel,
+    Severity,
+    Status,
+    Visibility,
+    allowed_moves,
+)
+from incidents.models import EntryQuerySet, Incident
+from majorops.lib.errors import DomainError, Invalid
+from majorops.lib.times import iso
+from teams.models import Team
+
+TITLE_LENGTH = 300
+#: What the actions call the time that people back-date.
+OTHER_NAMES_OF_HAPPENED = ("at", "paged_at", "acknowledged_at", "arrived_at", "detected_at", "occurred_at")
+HAPPENED_HELP = "Empty means now. 14:02, -7m or a full time with its zone."
+
+
+class Prose(forms.CharField):
+    """Text of several lines, with the line ends the database keeps."""
+
+    def __init__(self, *, rows: int = 3, **kwargs: Any) -> None:
+        super().__init__(widget=forms.Textarea(attrs={"rows": rows}), **kwargs)
+
+    def to_python(self, value: Any) -> str:
+        return str(super().to_python(value)).replace("\r\n", "\n")
+
+
+class Names(Prose):
+    """A list of names, one a line or separated by commas."""
+
+    def to_python(self, value: Any) -> list[str]:  # type: ignore[override]
+        if isinstance(value, list):
+            return value
+        lines = super().to_python(value).replace(",", "\n").split("\n")
+        return [line.strip() for line in lines if line.strip()]
+
+    def prepare_value(self, value: Any) -> Any:
+        return "\n".join(value) if isinstance(value, list) else value
+
+    def has_changed(self, initial: Any, data: Any) -> bool:
+        return self.to_python(initial or "") != self.to_python(data or "")
+
+
+class Moment(forms.CharField):
+    """An instant: `14:02` (UTC), `-7m`, or a full time with its zone. Shown as the last."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        attrs = {"autocomplete": "off", "placeholder": kwargs.pop("placeholder", "now")}
+        super().__init__(max_length=40, required=False, widget=forms.TextInput(attrs=attrs), **kwargs)
+
+    def prepare_value(self, value: Any) -> Any:
+        return iso(value) if isinstance(value, datetime) else value
+
+
+class Form(forms.Form):
+    """A form that takes the refusal of an action as its own, and has ids that are unique on the page."""
+
+    #: What an action calls a field, where the form calls it otherwise.
+    aliases: ClassVar[dict[str, str]] = {}
+
+    def __init__(self, data: Mapping[str, Any] | None = None, *, now: datetime, key: str = "", **kwargs: Any) -> None:
+        self.now = now
+        self.key = key or type(self).__name__.lower()
+        super().__init__(data, auto_id=f"{self.key}-%s", label_suffix="", **kwargs)
+
+    def refuse(self, error: DomainError) -> None:
+        """Puts the sentence at the field that caused it, or above the form."""
+        name = self.aliases.get(error.field or "", error.field)
+        self.add_error(name if name in self.fields else None, error.message)
+
+    @property
+    def sentences(self) -> list[str]:
+        """Everything that is wrong with it."""
+        return [str(sentence) for sentences in self.errors.values() for sentence in sentences]
+
+    @property
+    def typed(self) -> list[tuple[str, str]]:
+        """What was typed: (label, text), for when the form's own place is gone."""
+        said = [(str(field.label), str(self.data.get(field.html_name, ""))) for field in self.visible_fields()]
+        return [(label, text) for label, text in said if text.strip()]
+
+    @property
+    def at(self) -> datetime:
+        """When it happened: what was typed, or now."""
+        return self.cleaned_data.get("happened") or self.now
+
+
+class Query(forms.Form):
+    """A filter in the address. An unknown name or value is refused, and the refusal names what there is."""
+
+    #: Parameters that are not filters.
+    others: ClassVar[frozenset[str]] = frozenset({"page"})
+
+    def __init__(self, data: Mapping[str, Any], **kwargs: Any) -> None:
+        super().__init__(data, auto_id="filter-%s", label_suffix="", **kwargs)
+
+    def clean(self) -> dict[str, Any]:
+        known = [*self.fields, *self.others]
+        if unknown := sorted(set(self.data) - set(known)):
+            raise ValidationError(f"There is no filter {unknown[0][:40]}. There are: {', '.join(self.fields)}.")
+        return self.cleaned_data
+
+    @property
+    def is_narrowed(self) -> bool:
+        return self.is_valid() and any(self.cleaned_data.values())
+
+
+def _choice(label: str, any_of: str, choices: Iterable[tuple[str, str]]) -> forms.ChoiceField:
+    offered = list(choices)
+    allowed = ", ".join(value for value, _ in offered)
+    wrong = f"There is no {label.lower()} %(value)s. There are: {allowed}."
+    options = [("", any_of), *offered]
+    return forms.ChoiceField(label=label, choices=options, required=False, error_messages={"invalid_choice": wrong})
+
+
+class SearchForm(Query):
+    q = forms.CharField(label="Title", required=False, max_length=200, widget=forms.TextInput({"type": "search"}))
+    status = _choice("Status", "Any status", [("open", "Open"), *Status.choices])
+    severity = _choice("Severity", "Any severity", Severity.choices)
+    kind = _choice("Kind", "Any kind", Kind.choices)
+
+
+class LogFilter(Query):
+    q = forms.CharField(label="Text", required=False, max_length=200, widget=forms.TextInput({"type": "search"}))
+    type = _choice("Type", "All types", EventType.choices)
+
+    def matching(self, events: EntryQuerySet) -> EntryQuerySet:
+        wanted = self.cleaned_data
+        if wanted["type"]:
+            events = events.filter(type=wanted["type"])
+        text = wanted["q"]
+        return events.filter(Q(title__icontains=text) | Q(description__icontains=text)) if text else events
+
+
+class Happened(Form):
+    """With an optional back-date."""
+
+    aliases: ClassVar[dict[str, str]] = dict.fromkeys(
+        ("at", "paged_at", "acknowledged_at", "arrived_at", "detected_at", "occurred_at"), "happened"
+    )
+    happened = Moment(label="Happened (UTC)", help_text=HAPPENED_HELP)
+
+    def clean_happened(self) -> datetime | None:
+        return _typed(moments.happened, self.cleaned_data["happened"], self.now)
+
+
+def _typed(read: Any, text: str, now: datetime) -> datetime:
+    try:
+        return read(text, now)
+    except Invalid as error:
+        raise ValidationError(error.message) from None
+
+
+def _audience() -> forms.ChoiceField:
+    choices = [(Visibility.INTERNAL.value, "Internal"), (Visibility.PUBLIC.value, "Public")]
+    return forms.ChoiceField(label="Audience", choices=choices, initial=Visibility.INTERNAL, widget=forms.RadioSelect)
+
+
+class LogForm(Happened):
+    """The first line is the entry's title, the rest its description."""
+
+    text = Prose(label="What happened?", rows=2, error_messages={"required": "Write what happened."})
+    visibility = _audience()
+    aliases: ClassVar[dict[str, str]] = {**Happened.aliases, "title": "text", "description": "text"}
+
+    def clean_text(self) -> tuple[str, str]:
+        """(title, description). What does not fit in the title goes on below it; nothing is cut off."""
+        first, _, rest = self.cleaned_data["text"].strip().partition("\n")
+        if len(first) <= TITLE_LENGTH:
+            return first, rest.strip()
+        cut = first.rfind(" ", 0, TITLE_LENGTH)
+        cut = cut if cut > 0 else TITLE_LENGTH
+        return first[:cut], "\n".join(part for part in (first[cut:].strip(), rest.strip()) if part)
+
+
+class ResponderLogForm(LogForm):
+    """People who were called write to the internal log; publishing is the commander's."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        del self.fields["visibility"]
+
+
+class UpdateForm(Happened):
+    content = Prose(label="What do people need to know?", error_messages={"required": "Write the update."})
+    visibility = _audience()
+
+
+class MilestoneForm(Happened):
+    PROMISES = (("15", "15 min"), ("30", "30 min"), ("60", "60 min"), ("none", "No promise"))
+
+    title = forms.CharField(max_length=200, label="Headline", error_messages={"required": "Give it a headline."})
+    body = Prose(label="What changed, what comes next", error_messages={"required": "Write what changed."})
+    next_update = forms.ChoiceField(choices=PROMISES, initial="30", widget=forms.RadioSelect, label="Next update in")
+    next_update_at = Moment(label="or at (UTC)", placeholder="14:30", help_text="Counts before the choice beside it.")
+    aliases: ClassVar[dict[str, str]] = {**Happened.aliases, "next_update_eta": "next_update_at"}
+
+    def clean_next_update_at(self) -> datetime | None:
+        text = self.cleaned_data["next_update_at"]
+        return _typed(moments.promised, text, self.now) if text else None
+
+    @property
+    def promise(self) -> datetime | None:
+        """When the next update is promised for."""
+        chosen = self.cleaned_data["next_update"]
+        if at := self.cleaned_data["next_update_at"]:
+            return at
+        return None if chosen == "none" else self.now + timedelta(minutes=int(chosen))
+
+
+class AdvanceForm(Happened):
+    phase = forms.TypedChoiceField(label="Go to", coerce=int)
+    reason = forms.CharField(
+        max_length=500, required=False, label="Reason", help_text="Needed to go back to Gather or Assess."
+    )
+
+    def __init__(self, *args: Any, incident: Incident, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        current = Phase(incident.phase)
+        choice = cast(forms.TypedChoiceField, self.fields["phase"])
+        # Any phase gets through, so that the rule, which knows why not, refuses it.
+        choice.choices = [(phase.value, phase.label) for phase in Phase]
+        choice.widget.choices = [
+            (phase.value, f"{phase.value} {phase.label}" + (" again" if phase < current else ""))
+            for phase in allowed_moves(current)
+        ]
+
+
+class StatusForm(Form):
+    status = forms.ChoiceField(choices=Status.choices)
+
+
+class PageForm(Happened):
+    team = forms.ModelChoiceField(
+        Team.objects.none(), label="Team", empty_label="Choose a team", error_messages={"required": "Choose a team."}
+    )
+    contact_name = forms.CharField(
+        max_length=200, required=False, label="Contact", help_text="Empty: the team's on-call contact."
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        # All teams are accepted and only the active offered: page_team says why a team cannot be paged.
+        choice = cast("forms.ModelChoiceField[Team]", self.fields["team"])
+        choice.queryset = Team.objects.all()
+        offered = [(team.pk, team.name) for team in Team.objects.dispatchable()]
+        choice.widget.choices = [("", "Choose a team"), *offered]
+
+
+class AnswerForm(Happened):
+    """A paged team acknowledged or arrived."""
+
+
+class RoleForm(Happened):
+    """A person by e-mail or name; for the SRE lead any name; `release` leaves the role unclaimed."""
+
+    role = forms.ChoiceField(choices=CommandRole.choices, label="Role")
+    who = forms.CharField(
+        max_length=120,
+        required=False,
+        label="Who",
+        help_text="Name or e-mail.",
+        widget=forms.TextInput({"list": "people"}),
+    )
+    release = forms.BooleanField(required=False)
+    aliases: ClassVar[dict[str, str]] = {**Happened.aliases, "user": "who", "name": "who"}
+
+    def clean(self) -> dict[str, Any]:
+        said = super().clean() or self.cleaned_data
+        who = said.get("who", "")
+        if said.get("release") or "role" not in said:
+            return {**said, "user": None, "name": ""}
+        if not who:
+            raise ValidationError({"who": "Say who takes the role, or leave it unclaimed."})
+        found = _people_called(who)
+        if len(found) > 1:
+            raise ValidationError({"who": f"{len(found)} people are called {who}. Use the e-mail address."})
+        if not found and said["role"] != CommandRole.SRE:
+            raise ValidationError({"who": f"Nobody here is called {who}. Use the e-mail address."})
+        return {**said, "user": found[0] if found else None, "name": "" if found else who}
+
+
+def _people_called(who: str) -> list[User]:
+    people = User.objects.filter(is_active=True)
+    return list(people.filter(email=who.lower()) or people.filter(display_name__iexact=who)[:2])
+
+
+class ResolveForm(Happened):
+    summary = Prose(
+        label="What was wrong, and what fixed it?",
+        rows=5,
+        help_text="Published as the final milestone: stakeholders and executives read it.",
+        error_messages={"required": "Write the summary: it is the final milestone."},
+    )
+    aliases: ClassVar[dict[str, str]] = {**Happened.aliases, "body": "summary"}
+
+
+class ReopenForm(Happened):
+    reason = forms.CharField(max_length=500, label="Why?", error_messages={"required": "Say why it is opened again."})
+    phase = forms.TypedChoiceField(
+        label="Goes on in phase",
+        coerce=int,
+        initial=Phase.ASSESS,
+        choices=[(phase.value, f"{phase.value} {phase.label}") for phase in Phase if 1 < phase < Phase.RESOLUTION],
+    )
+
+
+class CorrectForm(Happened):
+    title = forms.CharField(
+        max_length=TITLE_LENGTH, label="Corrected entry", error_messages={"required": "Write what is right."}
+    )
+    description = Prose(required=False, label="Details")
+    happened = Moment(label="Happened (UTC)", help_text="Change it only if the time was wrong.")
+
+    def clean_happened(self) -> datetime | None:
+        text = self.cleaned_data["happened"]
+        return _typed(moments.happened, text, self.now) if text else None
+
+
+class DeclareForm(Happened):
+    """Title and severity are enough; the rest can wait."""
+
+    title = forms.CharField(
+        max_length=200, label="What is wrong?", error_messages={"required": "Give it a short title."}
+    )
+    severity = forms.ChoiceField(
+        choices=[(each.value, f"{SHAPES[each]} {each.label}") for each in Severity],
+        widget=forms.RadioSelect,
+        error_messages={"required": "Choose a severity."},
+    )
+    happened = Moment(label="Detected (UTC)", help_text=HAPPENED_HELP)
+    description = Prose(required=False, label="Description")
+    affected_systems = Names(required=False, rows=2, label="Affected systems", help_text="One a line, or with commas.")
+    customer_count = forms.IntegerField(
+        required=False, min_value=0, label="Customers affected", help_text="Empty means unknown, not none."
+    )
+    external_impact = forms.ChoiceField(
+        required=False, choices=ExternalImpact.choices, initial=ExternalImpact.UNKNOWN, label="Do customers feel it?"
+    )
+    bridge_url = forms.CharField(required=False, max_length=500, label="Bridge link", help_text="https only.")
+    alert_source = forms.CharField(required=False, max_length=40, label="Alert source", help_text="e.g. pagerduty")
+    alert_id = forms.CharField(
+        required=False, max_length=200, label="Alert id", help_text="A second incident for an open alert is refused."
+    )
+    issue_time = Moment(label="Alert fired (UTC)", placeholder="14:02", help_text="The impact clock starts here.")
+    kind = forms.ChoiceField(
+        choices=Kind.choices,
+        initial=Kind.REAL,
+        required=False,
+        label="Kind",
+        help_text="Drills and tests stay out of KPIs.",
+    )
+
+    def clean_issue_time(self) -> datetime | None:
+        text = self.cleaned_data["issue_time"]
+        return _typed(moments.happened, text, self.now) if text else None
+
+    def clean_kind(self) -> str:
+        return self.cleaned_data["kind"] or Kind.REAL
+
+    def clean_external_impact(self) -> str:
+        return self.cleaned_data["external_impact"] or ExternalImpact.UNKNOWN
+
+    @property
+    def said(self) -> dict[str, Any]:
+        """As open_incident takes it. The alert's id is also what tells a second declaration of it."""
+        said = {name: value for name, value in self.cleaned_data.items() if name != "happened"}
+        return {**said, "dedup_key": said["alert_id"] or None}
+
+
+class EditForm(Form):
+    """The descriptive fields, with the version and the values the person saw.
+
+    So only what they changed is written, and a colleague's change in between is never lost.
+    """
+
+    title = forms.CharField(max_length=200, label="Title")
+    severity = forms.ChoiceField(choices=Severity.choices)
+    description = Prose(required=False, label="What is wrong")
+    customer_impact_summary = Prose(required=False, label="Customer impact", help_text="Stakeholders read it.")
+    business_impact = Prose(required=False, label="Business impact", help_text="Executives read it.")
+    exec_summary = Prose(required=False, label="Executive summary", help_text="One paragraph.")
+    audience_notes = Prose(required=False, rows=2, label="Notes for the audience")
+    customer_count = forms.IntegerField(
+        required=False, min_value=0, label="Customers affected", help_text="Empty means unknown, not none."
+    )
+    external_impact = forms.ChoiceField(choices=ExternalImpact.choices, label="Do customers feel it?")
+    risk_level = forms.ChoiceField(choices=RiskLevel.choices, label="Risk")
+    affected_systems = Names(required=False, rows=2, label="Affected systems", help_text="One a line, or with commas.")
+    bridge_url = forms.CharField(required=False, max_length=500, label="Bridge link", help_text="https only.")
+    alert_id = forms.CharField(required=False, max_length=200, label="Alert id")
+    issue_time = Moment(label="Alert fired (UTC)", placeholder="unknown", help_text="The impact clock starts here.")
+    resolve_time = Moment(label="Alert cleared (UTC)", placeholder="unknown", help_text="The impact clock stops here.")
+    version = forms.IntegerField(widget=forms.HiddenInput)
+
+    def __init__(self, *args: Any, incident: Incident, **kwargs: Any) -> None:
+        self.incident = incident
+        seen = {name: getattr(incident, name) for name in (*EDITABLE, "version")}
+        super().__init__(*args, initial=seen, **kwargs)
+        for name in EDITABLE:
+            self.fields[name].show_hidden_initial = True
+
+    def clean_issue_time(self) -> datetime | None:
+        return self._instant("issue_time")
+
+    def clean_resolve_time(self) -> datetime | None:
+        return self._instant("resolve_time")
+
+    def _instant(self, name: str) -> datetime | None:
+        text = self.cleaned_data[name]
+        return _typed(moments.happened, text, self.now) if text else None
+
+    @property
+    def changes(self) -> dict[str, Any]:
+        """What the person changed, compared with what they saw."""
+        return {name: self.cleaned_data[name] for name in EDITABLE if name in self.changed_data}
+
+    @property
+    def conflicts(self) -> dict[str, str]:
+        """Of the fields the person changed, those a colleague has changed since: the name and the value it has now."""
+        if self.data.get("version") == str(self.incident.version):
+            return {}
+        stand = {name: self._stands(name) for name in self.changed_data if name in EDITABLE}
+        return {name: value for name, value in stand.items() if value != self._plain(self._seen(name))}
+
+    def merged(self, theirs: Mapping[str, str]) -> EditForm:
+        """The form over the row as it is now: what was typed stays, what was not touched follows the row."""
+        typed = {name: self.data.get(name) for name in self.changed_data}
+        stand = {name: self._stands(name) for name in EDITABLE}
+        seen = {f"initial-{name}": value for name, value in stand.items()}
+        said = {**stand, **typed, **seen, "version": str(self.incident.version)}
+        form = EditForm(said, incident=self.incident, now=self.now, key=self.key)
+        for name, value in theirs.items():
+            form.fields[name].theirs = value or "(empty)"  # type: ignore[attr-defined]
+        return form
+
+    def _stands(self, name: str) -> str:
+        return self._plain(self.fields[name].prepare_value(getattr(self.incident, name)))
+
+    def _seen(self, name: str) -> object:
+        return self.data.get(f"initial-{name}")
+
+    def _plain(self, value: object) -> str:
+        return "" if value is None else str(value).replace("\r\n", "\n")

@@ -1,0 +1,155 @@
+"""Has past incidents written, one transaction each, and counts what came of it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+from django.db import IntegrityError, transaction
+
+from incidents import actions
+from incidents.intake import Fate, Problem, printable, told_apart
+from incidents.models import Incident, StatusUpdate
+from incidents.past import PastIncident, PastUpdate
+from majorops.lib.errors import DomainError
+from majorops.lib.times import SKEW, iso
+
+Record = PastIncident | Problem
+
+#: Exports of one history round times differently: to the millisecond, the second or the minute.
+ROUNDING = timedelta(minutes=1)
+
+
+@dataclass(slots=True)
+class ImportReport:
+    """What an import did, or with `dry_run` would have done."""
+
+    dry_run: bool = False
+    new: int = 0
+    #: Known before, now with further updates or closed.
+    grown: int = 0
+    same: int = 0
+    updates: int = 0
+    #: Imported and still open at the source.
+    open: int = 0
+    problems: list[Problem] = field(default_factory=list)
+
+    def count(self, fate: Fate) -> int:
+        return sum(problem.fate == fate for problem in self.problems)
+
+    def __str__(self) -> str:
+        done = f"{self.new:,} new, {self.grown:,} grown, {self.same:,} same; {self.updates:,} updates written"
+        odd = (
+            f"{self.count(Fate.REFUSED):,} refused, {self.count(Fate.SKIPPED):,} skipped, {self.count(Fate.KEPT):,} odd"
+        )
+        return f"{done}; {odd}; {self.open:,} still open."
+
+
+def run_import(
+    records: Iterable[Record],
+    *,
+    now: datetime,
+    dry_run: bool = False,
+    progress: Callable[[], object] = lambda: None,
+) -> ImportReport:
+    """Writes what is new of each record. A record that is refused is reported, and the others go on.
+
+    `progress` is called after each record. Run the KPI backfill afterwards: listeners are not told.
+    """
+    report = ImportReport(dry_run=dry_run)
+    for record in records:
+        if isinstance(record, Problem):
+            report.problems.append(record)
+        else:
+            _import_one(record, report, now)
+        progress()
+    return report
+
+
+def _import_one(past: PastIncident, report: ImportReport, now: datetime) -> None:
+    label = f"{past.external_id} ({printable(past.title, 40)})"
+    told: list[Problem] = []
+    try:
+        with transaction.atomic():
+            fresh = _only_fresh(_without_future(past, now, label, told), label, told)
+            recorded = actions.record_past_incident(fresh, now=now)
+            transaction.set_rollback(report.dry_run)
+    except DomainError as error:
+        told = [Problem(Fate.REFUSED, label, error.message)]
+    except IntegrityError:
+        told = [Problem(Fate.REFUSED, label, "Another import wrote it at the same moment. Run this one again.")]
+    else:
+        _count(recorded, report)
+        told += [Problem(Fate.KEPT, label, sentence) for sentence in _differences(recorded.incident, past)]
+    report.problems += told
+
+
+def _count(recorded: actions.Recorded, report: ImportReport) -> None:
+    report.new += recorded.is_new
+    report.same += recorded.is_same
+    report.grown += not recorded.is_new and not recorded.is_same
+    report.updates += recorded.updates
+    report.open += recorded.incident.is_open
+
+
+def _differences(incident: Incident, past: PastIncident) -> Iterator[str]:
+    """Where the incident here no longer ends as it does at the source. Nothing here is overwritten."""
+    ended, ended_there = incident.resolved_at, past.resolved_at
+    if ended and ended_there is None:
+        yield "The source has it open, here it is resolved. Reopen it if the source is right."
+    if ended and ended_there and abs(ended - ended_there) >= ROUNDING:
+        yield f"The source resolved it at {iso(ended_there)}, here it ended at {iso(ended)}; that is left as it is."
+
+
+def _without_future(past: PastIncident, now: datetime, label: str, told: list[Problem]) -> PastIncident:
+    """Nothing is recorded before it happens. A start or end in the future is refused by the writer."""
+    kept = tuple(update for update in past.updates if update.at <= now + SKEW)
+    for update in past.updates:
+        if update not in kept:
+            sentence = f'Update "{printable(update.text, 30)}" is left out: {iso(update.at)} lies in the future.'
+            told.append(Problem(Fate.REFUSED, label, sentence))
+    return replace(past, updates=kept)
+
+
+def _only_fresh(past: PastIncident, label: str, told: list[Problem]) -> PastIncident:
+    """Without the updates that are recorded already, whatever id this export gives them.
+
+    The same note bears different ids in different exports of one history. Some number from the newest (update_0,
+    update_1...), so that an id means another note once there is a further one.
+    """
+    known = _known_updates(past)
+    fresh: list[PastUpdate] = []
+    edited = 0
+    for update in past.updates:
+        namesake = next((one for one in known if one.external_id == update.external_id), None)
+        if any(_same_note(update, one) for one in known):
+            continue
+        if namesake and _same_time(update, namesake):
+            edited += 1
+            continue
+        fresh.append(told_apart(update) if namesake else update)
+    if edited:
+        sentence = f"{edited} of its updates read differently at the source now; the log keeps the text imported first."
+        told.append(Problem(Fate.KEPT, label, sentence))
+    return replace(past, updates=tuple(fresh))
+
+
+def _known_updates(past: PastIncident) -> list[PastUpdate]:
+    incident = {"incident__external_source": past.external_source, "incident__external_id": past.external_id}
+    rows = StatusUpdate.objects.filter(**incident, external_id__isnull=False)
+    return [PastUpdate(row.external_id or "", row.created_at, row.content, "") for row in rows]
+
+
+def _same_note(one: PastUpdate, other: PastUpdate) -> bool:
+    return _same_time(one, other) and _words(one.text) == _words(other.text)
+
+
+def _same_time(one: PastUpdate, other: PastUpdate) -> bool:
+    return abs(one.at - other.at) < ROUNDING
+
+
+def _words(text: str) -> str:
+    """The text as exports agree on it: some keep the markup and spaces, some lose them."""
+    return "".join(re.findall(r"\w+", re.sub(r"<[^>]+>", " ", text))).casefold()

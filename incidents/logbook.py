@@ -1,0 +1,153 @@
+"""The log as a viewer reads it: entries with their corrections, and what stands between two of them."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from django.db.models import Prefetch
+
+from accounts.models import User
+from accounts.visibility import Viewer
+from incidents import clock, words
+from incidents.audience import Audience
+from incidents.lifecycle import CommandRole, EventType
+from incidents.models import EntryQuerySet, PhaseEntry, Source, TimelineEvent
+from incidents.viewing import may_correct, readable_changes
+from majorops.lib.visibility import visible
+
+#: Silence longer than this is worth a line in the log.
+SILENCE = timedelta(minutes=15)
+#: Changes whose entry says them in its title already.
+TOLD_BY_THE_TITLE = {"status", *CommandRole.values}
+GLYPHS = {
+    EventType.PHASE: "▸",
+    EventType.UPDATE: "✎",
+    EventType.COMMAND: "■",
+    EventType.ALERT: "◆",
+    EventType.ACTION: "●",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Correction:
+    title: str
+    description: str
+    actor: str
+    at: datetime
+    moved_to: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    id: str
+    at: datetime
+    type: str
+    glyph: str
+    title: str
+    description: str
+    actor: str
+    audience: str
+    #: How long after the fact it was written, if that is worth showing.
+    late: timedelta | None
+    via: str
+    changes: tuple[tuple[str, str, str], ...]
+    corrections: tuple[Correction, ...]
+    may_correct: bool
+
+    @property
+    def latest(self) -> Correction | None:
+        """What counts instead of the entry."""
+        return self.corrections[-1] if self.corrections else None
+
+    @property
+    def superseded(self) -> tuple[Correction, ...]:
+        return self.corrections[:-1]
+
+
+@dataclass(frozen=True, slots=True)
+class LogRow:
+    """An entry, or what stands between two: a day, a phase, or silence."""
+
+    kind: str
+    text: str = ""
+    entry: Entry | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """Who looks at the log."""
+
+    user: User
+    audience: Audience
+
+    def may_correct(self, event: TimelineEvent) -> bool:
+        return may_correct(self.user, self.audience, event)
+
+
+def entry_of(event: TimelineEvent, reader: Reader) -> Entry:
+    """The entry with its corrections, which must be prefetched in the order they were written."""
+    changes = readable_changes(reader.audience, event.changes)
+    return Entry(
+        id=event.pk,
+        at=event.occurred_at,
+        type=event.get_type_display().lower(),
+        glyph=GLYPHS[EventType(event.type)],
+        title=event.title,
+        description=event.description,
+        actor=event.actor,
+        audience=event.visibility or "both",
+        late=clock.written_late(event.occurred_at, event.recorded_at) if event.source != Source.IMPORT else None,
+        via="" if event.source == Source.WEB else event.get_source_display(),
+        changes=tuple(_change(name, pair) for name, pair in changes.items() if name not in TOLD_BY_THE_TITLE),
+        corrections=tuple(_correction(later, event) for later in event.corrections.all()),
+        may_correct=reader.may_correct(event),
+    )
+
+
+def _correction(later: TimelineEvent, original: TimelineEvent) -> Correction:
+    moved = later.occurred_at if later.occurred_at != original.occurred_at else None
+    return Correction(later.title, later.description, later.actor, later.recorded_at, moved)
+
+
+def _change(name: str, pair: Any) -> tuple[str, str, str]:
+    old, new = pair if isinstance(pair, list) and len(pair) == 2 else (None, pair)
+    return name.replace("_", " "), _said(old), _said(new)
+
+
+def _said(value: object) -> str:
+    if value is None or value in ("", []):
+        return ""
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def log_rows(entries: Sequence[Entry], visits: Sequence[PhaseEntry], *, silence_until: datetime | None) -> list[LogRow]:
+    """Entries (newest first) with what stands between them. `silence_until`: up to when it may be too quiet."""
+    return list(_log_rows(entries, visits, silence_until))
+
+
+def _log_rows(entries: Sequence[Entry], visits: Sequence[PhaseEntry], newer: datetime | None) -> Iterator[LogRow]:
+    began = [visit.entered_at for visit in visits]
+    shown: tuple[object, int] | None = None
+    for entry in entries:
+        if newer is not None and newer - entry.at > SILENCE:
+            yield LogRow("gap", f"{words.span(newer - entry.at)} without an entry")
+        place = (entry.at.astimezone(UTC).date(), bisect_right(began, entry.at) - 1)
+        if shown is None or place[0] != shown[0]:
+            yield LogRow("day", words.day(entry.at))
+        if place[1] >= 0 and (shown is None or place[1] != shown[1]):
+            visit = visits[place[1]]
+            name = f"Phase {visit.phase_number} · {visit.get_phase_number_display()}"
+            yield LogRow("phase", f"{name} · since {visit.entered_at.astimezone(UTC):%H:%M}")
+        shown = place
+        yield LogRow("entry", entry=entry)
+        newer = entry.at if newer is not None else None
+
+
+def with_corrections(events: EntryQuerySet, viewer: Viewer) -> EntryQuerySet:
+    """Entries, newest first, each with the corrections the viewer reads, as they were written: one query more."""
+    written = visible(TimelineEvent.objects.order_by("recorded_at", "id"), viewer)
+    return events.newest_first().prefetch_related(Prefetch("corrections", queryset=written))

@@ -1,0 +1,39 @@
+"""The one shape every importer turns a past incident into. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from incidents.lifecycle import Phase, Severity
+
+
+@dataclass(frozen=True, slots=True)
+class PastUpdate:
+    """One published note of the source."""
+
+    external_id: str
+    at: datetime
+    text: str
+    #: The source's word for the state, as it stood.
+    status: str
+
+
+@dataclass(frozen=True, slots=True)
+class PastIncident:
+    """An incident that another system recorded, with that system's own times."""
+
+    external_source: str
+    external_id: str
+    title: str
+    severity: Severity
+    detected_at: datetime
+    #: None while the source has it open.
+    resolved_at: datetime | None
+    updates: tuple[PastUpdate, ...] = ()
+    #: Phases the source's states stand for, beside Alert and Resolution.
+    phases: tuple[tuple[Phase, datetime], ...] = ()
+    is_monitoring: bool = False
+    affected_systems: tuple[str, ...] = ()
+    metadata: Mapping[str, object] = field(default_factory=dict)

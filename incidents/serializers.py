@@ -1,0 +1,312 @@
+"""Incidents in the documented contract. What a reader may not see is absent, not null (incidents/viewing.py)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+
+from accounts.serializers import Person
+from incidents.audience import Audience
+from incidents.lifecycle import (
+    CommandRole,
+    EventType,
+    ExternalImpact,
+    Kind,
+    RiskLevel,
+    Severity,
+    Status,
+    Visibility,
+)
+from incidents.models import ArrivalSource, Incident, TimelineEvent
+from incidents.viewing import EVERYONE, audience_for, readable_changes
+from majorops.lib.fields import Body, OneOf, Shown, Text, Time, Whole, by_value
+from majorops.lib.problems import camel
+from majorops.lib.visibility import readable, visible
+from teams.alarm import AlarmLevel
+from teams.serializers import TeamNamed
+
+# --- Out ---
+
+#: Not columns: what is counted for the viewer, and what filters itself.
+COMPUTED = frozenset({"updates_posted", "*"})
+
+
+class OfIncident(Shown):
+    """Fields of an incident row, each only where its reader may read it."""
+
+    def get_fields(self) -> dict[str, Any]:
+        fields = super().get_fields()
+        for name, field in fields.items():
+            field.required = field.required and (field.source or name) in EVERYONE | COMPUTED
+        return fields
+
+    def to_representation(self, incident: Incident) -> dict[str, Any]:
+        seen = COMPUTED | readable(Incident, self.context["request"].user, incident)
+        shown = super().to_representation(incident)
+        return {name: shown[name] for name, field in self.fields.items() if field.source in seen}
+
+    def viewer_of(self, incident: Incident) -> Audience:
+        return audience_for(self.context["request"].user, incident)
+
+
+class AlertShown(OfIncident):
+    alert_id = serializers.CharField(allow_null=True)
+    customer_count = serializers.IntegerField(allow_null=True, help_text="Null: not known.")
+    issue_time = Time(allow_null=True)
+    resolve_time = Time(allow_null=True)
+    external_impact = OneOf(ExternalImpact)
+
+
+class CommandShown(Shown):
+    """Who holds the roles now, by name; null where nobody does."""
+
+    sre = serializers.CharField(allow_null=True)
+    mim = serializers.CharField(allow_null=True)
+    leader = serializers.CharField(allow_null=True)
+    service_manager = serializers.CharField(allow_null=True)
+    customer_ops = serializers.CharField(allow_null=True)
+
+    def to_representation(self, incident: Incident) -> dict[str, Any]:
+        holders = [(camel(role.value), incident.holder(role)) for role in CommandRole]
+        return {role: str(holder) if holder else None for role, holder in holders}
+
+
+class IncidentShown(OfIncident):
+    """An incident as lists show it."""
+
+    id = serializers.CharField()
+    kind = OneOf(Kind, shown=by_value)
+    title = serializers.CharField()
+    description = serializers.CharField()
+    severity = OneOf(Severity)
+    status = OneOf(Status)
+    phase = serializers.IntegerField(min_value=1, max_value=8)
+    phase_entered_at = Time()
+    detected_at = Time()
+    resolved_at = Time(allow_null=True)
+    affected_systems = serializers.ListField(child=serializers.CharField())
+    bridge_url = serializers.CharField(allow_null=True)
+    command = CommandShown(source="*")
+    alert = AlertShown(source="*", required=False, help_text="Absent for stakeholders.")
+    alert_source = serializers.CharField()
+    dedup_key = serializers.CharField(allow_null=True)
+    updates_posted = serializers.IntegerField(help_text="Those this reader may read.")
+    next_update_eta = Time(allow_null=True)
+    last_communicated_at = Time(allow_null=True)
+    business_impact = serializers.CharField()
+    customer_impact_summary = serializers.CharField()
+    risk_level = OneOf(RiskLevel)
+    exec_summary = serializers.CharField()
+    audience_notes = serializers.CharField()
+    restricted = serializers.BooleanField(help_text="Security or HR: only those who are named know of it.")
+    publish_status = serializers.BooleanField(help_text="Shown on the anonymous status page.")
+    public_title = serializers.CharField()
+    public_id = serializers.CharField()
+    opened_by = serializers.CharField(allow_null=True)
+    version = serializers.IntegerField(help_text="Grows with every change; also the ETag.")
+
+    def to_representation(self, incident: Incident) -> dict[str, Any]:
+        shown = super().to_representation(incident)
+        return {name: item for name, item in shown.items() if name != "alert" or item}
+
+
+class EntryShown(Shown):
+    """A line of the log. `context["audience"]` is its reader."""
+
+    id = serializers.CharField()
+    type = OneOf(EventType, shown=by_value)
+    title = serializers.CharField()
+    description = serializers.CharField()
+    actor = serializers.CharField()
+    timestamp = Time(source="occurred_at", help_text="When it happened.")
+    recorded_at = Time(help_text="When it was written down.")
+    visibility = OneOf(Visibility, shown=by_value, allow_null=True, help_text="Null: both audiences.")
+    phase_number = serializers.IntegerField(allow_null=True)
+    corrects = serializers.CharField(source="corrects_id", allow_null=True, help_text="The entry this one replaces.")
+    changes = serializers.SerializerMethodField(help_text="Field: [old, new].")
+    source = serializers.CharField()  # type: ignore[assignment]  # a field of this name, not Field.source
+
+    @extend_schema_field({"type": ["object", "null"]})
+    def get_changes(self, entry: TimelineEvent) -> dict[str, Any] | None:
+        changes = readable_changes(self.context["audience"], entry.changes)
+        return {camel(name): pair for name, pair in changes.items()} or None
+
+
+class UpdateShown(Shown):
+    id = serializers.CharField()
+    content = serializers.CharField()
+    visibility = OneOf(Visibility, shown=by_value)
+    author = serializers.CharField(source="author_name")
+    timestamp = Time(source="created_at")
+    source = serializers.CharField()  # type: ignore[assignment]  # a field of this name, not Field.source
+
+
+class MilestoneShown(Shown):
+    id = serializers.CharField()
+    sequence = serializers.IntegerField()
+    title = serializers.CharField()
+    body = serializers.CharField()
+    status_at_cut = OneOf(Status)
+    next_update_eta = Time(allow_null=True)
+    cut_by = serializers.CharField(source="cut_by_name")
+    cut_at = Time(source="created_at")
+    is_resolution = serializers.BooleanField()
+
+
+class TeamPageShown(Shown):
+    """One call of one team. Limits and times are minutes from the page."""
+
+    id = serializers.CharField()
+    team = serializers.CharField(source="team.slug")
+    team_name = serializers.CharField(source="team.name")
+    alarm_level = OneOf(AlarmLevel, shown=by_value, allow_null=True)
+    contact_name = serializers.CharField()
+    engineer = serializers.CharField(source="user.name", default=None)
+    paged_at = Time()
+    acknowledged_at = Time(allow_null=True)
+    arrived_at = Time(allow_null=True)
+    arrival_source = OneOf(ArrivalSource, shown=by_value, allow_null=True)
+    cancelled_at = Time(allow_null=True)
+    page_count = serializers.IntegerField()
+    bridge_minutes = serializers.IntegerField(allow_null=True, help_text="The limit; null without one.")
+
+
+class IncidentDetail(IncidentShown):
+    """The full contract, with the log, updates and milestones this reader may read, oldest first."""
+
+    timeline = serializers.SerializerMethodField()
+    updates = serializers.SerializerMethodField()
+    milestones = serializers.SerializerMethodField()
+
+    @extend_schema_field(EntryShown(many=True))
+    def get_timeline(self, incident: Incident) -> Any:
+        entries = visible(incident.timeline.order_by("occurred_at", "id"), self.context["request"].user)
+        return EntryShown(entries, many=True, context={"audience": self.viewer_of(incident)}).data
+
+    @extend_schema_field(UpdateShown(many=True))
+    def get_updates(self, incident: Incident) -> Any:
+        return UpdateShown(visible(incident.updates.all(), self.context["request"].user), many=True).data
+
+    @extend_schema_field(MilestoneShown(many=True))
+    def get_milestones(self, incident: Incident) -> Any:
+        return MilestoneShown(visible(incident.milestones.all(), self.context["request"].user), many=True).data
+
+
+# --- In ---
+
+
+class AlertBody(Body):
+    alert_id = Text(max_length=200, allow_null=True, allow_blank=True, required=False)
+    customer_count = Whole(min_value=0, max_value=2**31 - 1, allow_null=True, required=False)
+    issue_time = Time(allow_null=True, required=False)
+    resolve_time = Time(allow_null=True, required=False)
+    external_impact = OneOf(ExternalImpact, required=False)
+
+
+class EditBody(Body):
+    """The fields to change; the others stay."""
+
+    title = Text(max_length=200, required=False)
+    severity = OneOf(Severity, required=False)
+    description = Text(allow_blank=True, required=False)
+    affected_systems = serializers.ListField(child=Text(max_length=120), max_length=200, required=False)
+    bridge_url = Text(max_length=500, allow_null=True, allow_blank=True, required=False)
+    alert = AlertBody(source="*", required=False)
+    business_impact = Text(allow_blank=True, required=False)
+    customer_impact_summary = Text(allow_blank=True, required=False)
+    risk_level = OneOf(RiskLevel, required=False)
+    exec_summary = Text(allow_blank=True, required=False)
+    audience_notes = Text(allow_blank=True, required=False)
+    restricted = serializers.BooleanField(required=False, help_text="Only those who command, and who is named.")
+    publish_status = serializers.BooleanField(required=False, help_text="Show it on the anonymous status page.")
+    public_title = Text(max_length=200, allow_blank=True, required=False, help_text="Its title there.")
+
+
+class DeclareBody(EditBody):
+    title = Text(max_length=200)
+    severity = OneOf(Severity)
+    kind = OneOf(Kind, shown=by_value, required=False)
+    detected_at = Time(required=False, help_text="Default: now.")
+    alert_source = Text(max_length=40, allow_blank=True, required=False)
+    dedup_key = Text(
+        max_length=200, allow_null=True, required=False, help_text="While an incident with it is open, no second opens."
+    )
+
+
+class Stamped(Body):
+    at = Time(required=False, help_text="When it happened. Default: now.")
+
+
+class PhaseBody(Stamped):
+    phase = Whole(min_value=1, max_value=8)
+    reason = Text(max_length=500, allow_blank=True, required=False, help_text="Needed to go back into 2 or 3.")
+
+
+class StatusBody(Stamped):
+    status = OneOf(Status)
+
+
+class CommandBody(Stamped):
+    """Who takes the role: `user`, or for the SRE lead just a `name`. `"user": null` leaves it unclaimed."""
+
+    role = OneOf(CommandRole, shown=lambda role: camel(role.value))
+    user = Person(allow_null=True, required=False)
+    name = Text(max_length=120, required=False)
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if "user" not in attrs and "name" not in attrs:
+            raise serializers.ValidationError({"user": ["Say who: an e-mail address, or null to leave it unclaimed."]})
+        return attrs
+
+
+class EntryBody(Stamped):
+    title = Text(max_length=300)
+    description = Text(allow_blank=True, required=False)
+    type = OneOf(EventType, shown=by_value, required=False, help_text="action (default), alert or command.")
+    visibility = OneOf(
+        Visibility,
+        shown=by_value,
+        allow_null=True,
+        required=False,
+        help_text="Default: internal. Null: both audiences.",
+    )
+
+
+class CorrectionBody(Body):
+    title = Text(max_length=300)
+    description = Text(allow_blank=True, required=False)
+    timestamp = Time(source="occurred_at", required=False, help_text="When it really happened. Default: unchanged.")
+
+
+class UpdateBody(Stamped):
+    content = Text()
+    visibility = OneOf(Visibility, shown=by_value)
+
+
+class MilestoneBody(Stamped):
+    title = Text(max_length=200)
+    body = Text()
+    next_update_eta = Time(allow_null=True, required=False, help_text="The promise for the next milestone.")
+
+
+class TeamPageBody(Stamped):
+    team = TeamNamed()
+    contact_name = Text(max_length=200, allow_blank=True, required=False)
+    user = Person(allow_null=True, required=False, help_text="The engineer who is called.")
+
+
+class ArrivalBody(Stamped):
+    arrival_source = OneOf(
+        ArrivalSource, shown=by_value, required=False, help_text="Default: observed for incident managers, else self."
+    )
+
+
+class ResolveBody(Stamped):
+    summary = Text(help_text="The final milestone.")
+
+
+class ReopenBody(Stamped):
+    reason = Text(max_length=500)
+    phase = Whole(min_value=1, max_value=8, source="to", required=False, help_text="Default: 3 (Assess).")

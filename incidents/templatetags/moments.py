@@ -1,0 +1,37 @@
+"""Times and durations as every page shows them: absolute with the zone, and how long ago beside it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from django import template
+from django.utils.html import format_html
+
+from incidents import words
+from majorops.lib.times import iso
+
+register = template.Library()
+
+register.filter("clock", words.clock)
+register.filter("short", words.short)
+register.filter("span", words.span)
+register.filter("number", words.number)
+register.filter("ago", words.ago)
+
+
+@register.simple_tag
+def moment(at: datetime | None, now: datetime | None = None) -> str:
+    """`2 Mar 2026 14:26 UTC`, and `(2 min ago)` beside it where `now` is given."""
+    if at is None:
+        return words.UNKNOWN
+    at = at.astimezone(UTC)
+    shown = format_html('<time datetime="{}">{} UTC</time>', iso(at), f"{at.day} {at:%b %Y %H:%M}")
+    return shown if now is None else format_html('{} <span class="muted">({})</span>', shown, words.ago(at, now))
+
+
+@register.simple_tag
+def time_of_day(at: datetime) -> str:
+    """`14:26:11`, for rows under a heading that names the day and the zone; the whole time is in the title."""
+    at = at.astimezone(UTC)
+    full = f"{at:%a} {at.day} {at:%b %Y %H:%M:%S} UTC"
+    return format_html('<time datetime="{}" title="{}">{}</time>', iso(at), full, f"{at:%H:%M:%S}")

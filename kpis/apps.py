@@ -1,0 +1,44 @@
+"""Wires the KPI engine to the incidents: they do not know it, it listens."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from django.apps import AppConfig
+from django.db.models.signals import post_migrate
+from django.utils import timezone
+
+log = logging.getLogger(__name__)
+
+
+class KpisConfig(AppConfig):
+    name = "kpis"
+    verbose_name = "KPIs"
+
+    def ready(self) -> None:
+        from incidents.signals import recorded
+
+        recorded.connect(on_recorded, dispatch_uid="kpis.on_recorded")
+        post_migrate.connect(on_migrated, sender=self, dispatch_uid="kpis.on_migrated")
+
+
+def on_recorded(sender: Any, incident_id: str, **kwargs: Any) -> None:
+    """An incident changed: its observations follow."""
+    from kpis.compute import recompute_incident
+
+    recompute_incident(incident_id, now=timezone.now())
+
+
+def on_migrated(sender: AppConfig, using: str, **kwargs: Any) -> None:
+    """Built-in definitions come with the schema, once it is complete; a flush in tests brings them back."""
+    from django.db import connections
+    from django.db.migrations.executor import MigrationExecutor
+
+    from kpis.definitions import create_missing
+
+    executor = MigrationExecutor(connections[using])
+    if executor.migration_plan(executor.loader.graph.leaf_nodes("kpis")):
+        return
+    if created := create_missing(timezone.now()):
+        log.info("Created KPI definitions: %s", ", ".join(created))

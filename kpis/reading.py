@@ -1,0 +1,368 @@
+"""KPI numbers as the pages show them: with their unit, their target, how far to trust them, and why there is none."""
+
+from __future__ import annotations
+
+import json
+import operator
+import re
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.db.models import F, QuerySet, Window
+from django.db.models.functions import RowNumber
+
+from accounts.visibility import Viewer
+from incidents import words
+from incidents.lifecycle import Severity
+from kpis.models import KpiDefinition, KpiDefinitionVersion, KpiObservation, KpiTarget, Operator
+from kpis.viewing import figures_of, sources_of
+from majorops.lib.visibility import visible
+from teams.alarm import AlarmLevel
+
+UNITS = {
+    "minutes": "min",
+    "hours": "h",
+    "seconds": "s",
+    "days": "d",
+    "percent": "%",
+    "score": "",
+    "count": "",
+    "ratio": "",
+}
+JUDGES: dict[str, Callable[[float, float], bool]] = {
+    Operator.LTE: operator.le,
+    Operator.GTE: operator.ge,
+    Operator.LT: operator.lt,
+    Operator.GT: operator.gt,
+    Operator.EQ: operator.eq,
+}
+#: What was measured in floats cannot be asked for exact equality with a target typed in decimals.
+_CLOSE = 1e-9
+_LABELS = {
+    **{choice.value: choice.label for choice in Severity},
+    **{choice.value: choice.label for choice in AlarmLevel},
+}
+_WINDOWS = {"all": "all time", "calendar-day": "today", "calendar-week": "this week", "calendar-month": "this month"}
+_SPANS = {"D": "days", "W": "weeks", "H": "hours"}
+
+
+def with_unit(value: float | None, units: str) -> str:
+    """`96 min`, `84 %`, `4.6`; a dash for no value."""
+    if value is None:
+        return words.UNKNOWN
+    return f"{words.number(value)} {UNITS.get(units, units.replace('_', ' '))}".strip()
+
+
+def window_in_words(window: str) -> str:
+    """`last 30 days`, `all time`."""
+    if match := re.fullmatch(r"PT?(\d+)([DWH])", window):
+        return f"last {match[1]} {_SPANS[match[2]]}"
+    return _WINDOWS.get(window, window)
+
+
+def group_in_words(dims: Mapping[str, str | None]) -> str:
+    """`Database · Box 3`; "Overall" for no group."""
+    said = [_label(value or "unknown") for _, value in sorted(dims.items(), reverse=True)]
+    return " · ".join(said) or "Overall"
+
+
+def _label(value: str) -> str:
+    """`Box 3`, `Database west`."""
+    return _LABELS.get(value) or value.replace("-", " ").capitalize()
+
+
+# --- Targets ---
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """`Critical ≤ 120 min`."""
+
+    who: str
+    limit: str
+    when: str
+
+    def __str__(self) -> str:
+        return " ".join(part for part in (self.who, self.limit, self.when) if part)
+
+
+def target_in_words(target: KpiTarget, units: str) -> Target:
+    days = [("from", target.effective_from), ("until", target.effective_to), ("by", target.due_on)]
+    return Target(
+        who=_label(target.match_value),
+        limit=f"{target.get_operator_display()} {with_unit(target.value, units)}",
+        when=", ".join(f"{word} {day.day} {day:%b %Y}" for word, day in days if day),
+    )
+
+
+def target_for(targets: Iterable[KpiTarget], dims: Mapping[str, str | None], at: datetime) -> KpiTarget | None:
+    """The target that holds for this group on that day; one for the group before one for all."""
+    day = at.date()
+    holding = [
+        target
+        for target in targets
+        if (not target.match_by or dims.get(target.match_by) == target.match_value)
+        and (target.effective_from is None or target.effective_from <= day)
+        and (target.effective_to is None or day < target.effective_to)
+        and (target.due_on is None or target.due_on <= day)
+    ]
+    holding.sort(key=lambda target: (bool(target.match_by), target.due_on or day.min))
+    return holding[-1] if holding else None
+
+
+def is_met(value: float, target: KpiTarget) -> bool:
+    """Exactly on target is met for ≤ and ≥."""
+    value = target.value if abs(value - target.value) < _CLOSE else value
+    return JUDGES[target.operator](value, target.value)
+
+
+# --- Figures ---
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """One figure and everything needed to believe it, or to know why there is none."""
+
+    value: str
+    window: str
+    group: str
+    n: int
+    #: The reason there is no value.
+    why: str
+    median: str
+    p90: str
+    share: str
+    #: (count, reason)
+    excluded: tuple[tuple[int, str], ...]
+    invalid: tuple[tuple[int, str], ...]
+    evidence: str
+    reasons: tuple[str, ...]
+    at: datetime | None
+    target: str
+    #: met | missed | "" where nothing is judged
+    state: str
+    is_average: bool = False
+
+    @property
+    def has_value(self) -> bool:
+        return self.value != words.UNKNOWN
+
+
+def shown(figure: KpiObservation, targets: Sequence[KpiTarget], *, is_average: bool = False) -> Shown:
+    units, target = figure.units, None
+    if figure.timestamp is not None:
+        target = target_for(targets, figure.dims, figure.timestamp)
+    reasons = tuple(_reason(reason) for reason in figure.evidence_reasons)
+    state = ""
+    if target is not None and figure.value is not None:
+        state = "met" if is_met(figure.value, target) else "missed"
+    return Shown(
+        value=with_unit(figure.value, units),
+        window=window_in_words(figure.window),
+        group=group_in_words(figure.dims),
+        n=figure.n,
+        why="" if figure.value is not None else _why(figure, reasons),
+        median=with_unit(figure.median, units) if figure.median is not None else "",
+        p90=with_unit(figure.p90, units) if figure.p90 is not None else "",
+        share=_share(figure),
+        excluded=_counted(figure.excluded),
+        invalid=_counted(figure.invalid),
+        evidence=figure.evidence,
+        reasons=reasons,
+        at=figure.timestamp,
+        target=target_in_words(target, units).limit if target else "",
+        state=state,
+        is_average=is_average and figure.median is not None,
+    )
+
+
+_WHY = {
+    "personal": "Figures of single people are not shown.",
+    "not_computed": "Not computed yet.",
+    "no_formula": "There is no formula that can run.",
+}
+
+
+def _why(figure: KpiObservation, reasons: Sequence[str]) -> str:
+    return _WHY.get(figure.reason) or (reasons[0] if reasons else figure.reason.replace("_", " "))
+
+
+def _reason(reason: Any) -> str:
+    """A reason is stored with its words; older rows may hold a bare code."""
+    return str(reason.get("words", "")) if isinstance(reason, dict) else str(reason).replace("_", " ")
+
+
+def _share(figure: KpiObservation) -> str:
+    if figure.numerator is None or figure.denominator is None:
+        return ""
+    return f"{words.number(figure.numerator)} of {words.number(figure.denominator)}"
+
+
+def _counted(reasons: Mapping[str, int]) -> tuple[tuple[int, str], ...]:
+    """(2, "negative duration"), the most frequent first."""
+    ordered = sorted(reasons.items(), key=lambda pair: (-pair[1], pair[0]))
+    return tuple((count, reason.replace("_", " ")) for reason, count in ordered)
+
+
+# --- The catalogue ---
+
+
+@dataclass(frozen=True, slots=True)
+class Catalogued:
+    """One definition with its documented fields and its newest figures."""
+
+    definition: KpiDefinition
+    targets: list[Target]
+    sources: tuple[str, ...]
+    headline: Shown
+    all_time: Shown | None
+    #: Groups that a target is set for.
+    judged: list[Shown]
+    review: str
+    review_is_due: bool
+
+
+def catalogue(definitions: Collection[KpiDefinition], viewer: Viewer, now: datetime) -> list[Catalogued]:
+    """Every definition (targets prefetched) with its figures, in two queries however many there are."""
+    overall = figures_of(definitions, viewer)
+    groups = _groups(definitions, viewer)
+    return [
+        _catalogued(definition, overall[definition.slug], groups[definition.slug], now) for definition in definitions
+    ]
+
+
+def _groups(definitions: Iterable[KpiDefinition], viewer: Viewer) -> dict[str, list[KpiObservation]]:
+    """The newest figure of each group and window that the viewer may read."""
+    age = Window(
+        RowNumber(), partition_by=["kpi", "window", "dims_key"], order_by=[F("timestamp").desc(), F("id").desc()]
+    )
+    rows = visible(KpiObservation.objects.current().rollups().exclude(dims_key=""), viewer)
+    rows = rows.filter(kpi__in=[each.slug for each in definitions])
+    found: dict[str, list[KpiObservation]] = defaultdict(list)
+    for row in rows.annotate(age=age).filter(age=1).defer("inputs").order_by("dims_key"):
+        found[row.kpi_id].append(row)
+    return found
+
+
+def _catalogued(
+    definition: KpiDefinition, overall: list[KpiObservation], groups: list[KpiObservation], now: datetime
+) -> Catalogued:
+    targets, average = list(definition.targets.all()), is_average(definition)
+    figures = [shown(figure, targets, is_average=average) for figure in overall]
+    headline, named = overall[0].window, {(target.match_by, target.match_value) for target in targets}
+    judged = [
+        shown(row, targets, is_average=average)
+        for row in groups
+        if row.window == headline and len(row.dims) == 1 and set(row.dims.items()) <= named
+    ]
+    all_time = next((figure for figure in figures[1:] if figure.window == _WINDOWS["all"]), None)
+    review, is_due = _review(definition, now)
+    return Catalogued(
+        definition=definition,
+        targets=[target_in_words(target, definition.units) for target in targets],
+        sources=sources_of(definition),
+        headline=figures[0],
+        all_time=all_time,
+        judged=judged,
+        review=review,
+        review_is_due=is_due,
+    )
+
+
+def is_average(definition: KpiDefinition) -> bool:
+    calc = (definition.spec or {}).get("calc", {})
+    return isinstance(calc, dict) and calc.get("agg") == "avg"
+
+
+def _review(definition: KpiDefinition, now: datetime) -> tuple[str, bool]:
+    due_at = definition.review_due_at
+    if due_at is None:
+        return "never reviewed", True
+    return (
+        (f"overdue by {words.span(now - due_at)}", True) if due_at < now else (f"due {words.ago(due_at, now)}", False)
+    )
+
+
+# --- One definition ---
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    name: str
+    old: str
+    new: str
+
+
+@dataclass(frozen=True, slots=True)
+class VersionShown:
+    version: int
+    at: datetime
+    by: str
+    reason: str
+    changes: tuple[Change, ...]
+
+
+def history(versions: Sequence[KpiDefinitionVersion]) -> list[VersionShown]:
+    """What each version changed; `versions` come newest first."""
+    older: list[KpiDefinitionVersion | None] = [*versions[1:], None]
+    return [
+        VersionShown(
+            version=version.version,
+            at=version.changed_at,
+            by=version.changed_by.name if version.changed_by else "MajorOps",
+            reason=version.reason,
+            changes=_changes(before, version) if before else (),
+        )
+        for version, before in zip(versions, older, strict=False)
+    ]
+
+
+def _changes(before: KpiDefinitionVersion, after: KpiDefinitionVersion) -> tuple[Change, ...]:
+    old, new = _contents(before), _contents(after)
+    names = sorted({*old, *new}, key=lambda name: list(new).index(name) if name in new else len(new))
+    return tuple(
+        Change(name, _plain(old.get(name)), _plain(new.get(name))) for name in names if old.get(name) != new.get(name)
+    )
+
+
+def _contents(version: KpiDefinitionVersion) -> dict[str, Any]:
+    return {"formula": version.formula, "spec": version.spec, "units": version.units, **version.snapshot}
+
+
+def _plain(value: Any) -> str:
+    if value is None or value == "" or value == []:
+        return words.UNKNOWN
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, dict | list | bool) else str(value)
+
+
+@dataclass(frozen=True, slots=True)
+class Sheet:
+    """All figures of one definition: a row per group, a column per window."""
+
+    windows: list[str]
+    rows: list[tuple[str, list[Shown | None]]]
+
+
+def sheet(definition: KpiDefinition, viewer: Viewer) -> Sheet:
+    """Overall first, then every group the person may read. One row per group, one figure per window."""
+    targets, average = list(definition.targets.all()), is_average(definition)
+    overall = figures_of([definition], viewer)[definition.slug]
+    groups = _groups([definition], viewer)[definition.slug]
+    windows = [figure.window for figure in overall]
+    cells: dict[str, dict[str, Shown]] = defaultdict(dict)
+    for figure in (*overall, *groups):
+        cells[group_in_words(figure.dims)][figure.window] = shown(figure, targets, is_average=average)
+    rows = [(group, [found.get(window) for window in windows]) for group, found in cells.items()]
+    return Sheet([window_in_words(window) for window in windows], rows)
+
+
+# --- One incident ---
+
+
+def of_incident(observations: QuerySet[KpiObservation]) -> list[tuple[KpiDefinition, Shown]]:
+    """Each figure beside its definition, by slug and time; two queries."""
+    rows = observations.order_by("kpi_id", "timestamp", "id").prefetch_related("kpi__targets")
+    return [(row.kpi, shown(row, list(row.kpi.targets.all()))) for row in rows]

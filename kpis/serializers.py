@@ -1,0 +1,138 @@
+"""KPI definitions and observations as the API shows and reads them. A number is null with a reason, never 0."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+
+from kpis.compute import CLAIMS
+from kpis.definitions import targets_of
+from kpis.evidence import Evidence
+from kpis.models import KpiDefinition, KpiObservation, ObservationSource
+from kpis.reading import target_in_words
+from kpis.viewing import sources_of
+from majorops.lib.fields import Body, Number, OneOf, Shown, Text, Time, by_value
+from majorops.lib.visibility import readable
+
+
+class EvidenceReason(serializers.Serializer[Any]):
+    code = serializers.CharField()
+    words = serializers.CharField()
+
+
+class Figure(Shown):
+    """A value of a KPI over a window of time, for everything the KPI covers."""
+
+    window = serializers.CharField(help_text="P30D, P90D, all...")
+    value = serializers.FloatField(allow_null=True)
+    reason = serializers.CharField(allow_null=True, help_text="Why there is no value.")
+    n = serializers.IntegerField(help_text="How many values it was made of.")
+    median = serializers.FloatField(allow_null=True)
+    p90 = serializers.FloatField(allow_null=True)
+    excluded = serializers.DictField(child=serializers.IntegerField(), help_text="Rows left out: reason and count.")
+    invalid = serializers.DictField(child=serializers.IntegerField(), help_text="Rows that make no sense.")
+    evidence = serializers.CharField(help_text="verified, partial, unverified or proposed.")
+    evidence_reasons = EvidenceReason(many=True)
+    timestamp = Time(allow_null=True, help_text="The end of the window.")
+
+    def to_representation(self, observation: KpiObservation) -> dict[str, Any]:
+        shown = super().to_representation(observation)
+        return {**shown, "reason": shown["reason"] or None}
+
+
+class TargetShown(serializers.Serializer[Any]):
+    """A threshold. `when` is empty if it holds for all; `from`, `to` and `dueOn` are there where they are set."""
+
+    when = serializers.DictField(child=serializers.CharField())
+    op = serializers.CharField(help_text="lte, gte, lt, gt or eq.")
+    value = serializers.FloatField()
+    readable = serializers.CharField(help_text="The same in words.")
+
+
+class DefinitionShown(Shown):
+    slug = serializers.CharField()
+    name = serializers.CharField()
+    description = serializers.CharField()
+    formula = serializers.CharField(help_text="The calculation in words.")
+    units = serializers.CharField()
+    targets = serializers.SerializerMethodField()
+    data_sources = serializers.SerializerMethodField(help_text="What the formula reads.")
+    visibility = serializers.CharField(help_text="internal or exec.")
+    owner = serializers.CharField()
+    review_cadence = serializers.CharField()
+    last_reviewed_at = Time(allow_null=True)
+    review_due_at = Time(allow_null=True)
+    version = serializers.IntegerField(source="current_version")
+    status = serializers.CharField(help_text="draft, active or retired.")
+    evidence = serializers.SerializerMethodField(help_text="Of the latest figure.")
+    latest = serializers.SerializerMethodField(help_text="The newest figure of the headline window.")
+    figures = serializers.SerializerMethodField(help_text="The newest figure of each window, headline first.")
+
+    @extend_schema_field(TargetShown(many=True))
+    def get_targets(self, definition: KpiDefinition) -> list[dict[str, object]]:
+        rows = zip(targets_of(definition), definition.targets.all(), strict=True)
+        return [{**target, "readable": str(target_in_words(row, definition.units))} for target, row in rows]
+
+    @extend_schema_field({"type": "array", "items": {"type": "string"}})
+    def get_data_sources(self, definition: KpiDefinition) -> list[str]:
+        return list(sources_of(definition))
+
+    @extend_schema_field({"type": "string", "enum": [label.value for label in Evidence]})
+    def get_evidence(self, definition: KpiDefinition) -> str:
+        return self.context["figures"][definition.slug][0].evidence
+
+    @extend_schema_field(Figure)
+    def get_latest(self, definition: KpiDefinition) -> Any:
+        return Figure(self.context["figures"][definition.slug][0]).data
+
+    @extend_schema_field(Figure(many=True))
+    def get_figures(self, definition: KpiDefinition) -> Any:
+        return Figure(self.context["figures"][definition.slug], many=True).data
+
+
+class ObservationShown(Shown):
+    """One value of one KPI about an incident or a dispatch of it."""
+
+    id = serializers.CharField()
+    kpi = serializers.CharField(source="kpi_id")
+    incident = serializers.CharField(source="incident_id")
+    subject = serializers.CharField(source="subject_key", help_text="incident:<id> or team_page:<id>.")
+    dims = serializers.DictField(child=serializers.CharField(allow_null=True))
+    timestamp = Time()
+    value = serializers.FloatField(allow_null=True)
+    units = serializers.CharField()
+    reason = serializers.CharField(allow_null=True, help_text="Why there is no value.")
+    n = serializers.IntegerField()
+    evidence = serializers.CharField()
+    evidence_reasons = EvidenceReason(many=True)
+    source = serializers.CharField()  # type: ignore[assignment]  # a field of this name, not Field.source
+    confidence = serializers.FloatField(allow_null=True)
+    definition_version = serializers.IntegerField(source="definition_version.version")
+    revision = serializers.IntegerField()
+    created_at = Time()
+    metadata = serializers.DictField(required=False, allow_null=True, help_text="For readers of internal KPIs.")
+
+    def to_representation(self, observation: KpiObservation) -> dict[str, Any]:
+        shown = super().to_representation(observation)
+        shown["reason"] = shown["reason"] or None
+        if "metadata" not in readable(KpiObservation, self.context["request"].user, observation):
+            del shown["metadata"]
+        return shown
+
+
+class ClaimBody(Body):
+    """A value that a person or another system states. About the incident, or about one dispatch of it."""
+
+    kpi = Text(max_length=64, help_text="Slug.")
+    value = Number()
+    units = Text(max_length=24, required=False, help_text="Checked against the definition.")
+    timestamp = Time(help_text="When it was so. The same KPI, subject and timestamp again is a revision.")
+    source = OneOf(  # type: ignore[assignment]
+        [*map(ObservationSource, CLAIMS)], shown=by_value, required=False, help_text="Default: api."
+    )
+    confidence = Number(required=False, allow_null=True, min_value=0, max_value=1)
+    metadata = serializers.DictField(required=False)
+    subject = Text(max_length=60, required=False, help_text="team_page:<id>. Default: the incident.")
+    team = Text(max_length=80, required=False, help_text="The dispatch of this team, where there is just one.")

@@ -1,0 +1,18 @@
+"""The KPI card of the command page. A tag, because incidents lie below kpis and must not know them."""
+
+from __future__ import annotations
+
+from django import template
+
+from accounts.models import User
+from incidents.models import Incident
+from kpis import reading
+from kpis.viewing import observations_for
+
+register = template.Library()
+
+
+@register.inclusion_tag("kpis/_card.html")
+def incident_figures(incident: Incident, user: User) -> dict[str, object]:
+    """The figures of this incident that the person may read."""
+    return {"rows": reading.of_incident(observations_for(user, incident)), "incident": incident}

@@ -1,0 +1,35 @@
+"""The glue: it puts the ledgers' guards in place and checks that they stand."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.apps import AppConfig
+from django.contrib.admin.apps import AdminConfig
+from django.db import connections
+from django.db.backends.signals import connection_created
+from django.db.models.signals import post_migrate
+
+from majorops.lib.ledger import install, teach_sqlite
+
+
+class MajorOpsConfig(AppConfig):
+    """It owns no models; its templates come before everyone's."""
+
+    name = "majorops"
+
+    def ready(self) -> None:
+        from majorops import checks  # noqa: F401  # registers them
+
+        connection_created.connect(teach_sqlite, dispatch_uid="majorops.teach_sqlite")
+        post_migrate.connect(guard_ledgers, dispatch_uid="majorops.guard_ledgers")
+
+
+def guard_ledgers(sender: AppConfig, using: str, **kwargs: Any) -> None:
+    """After every migrate: SQLite drops a table's triggers when Django rebuilds the table."""
+    if sender.name == "kpis":  # the last of our apps; all tables are there
+        install(connections[using])
+
+
+class MajorOpsAdminConfig(AdminConfig):
+    default_site = "majorops.admin.MajorOpsAdmin"

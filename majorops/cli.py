@@ -1,0 +1,134 @@
+"""`mim`, the command line: where its commands live, and how a refusal leaves the house.
+
+Exit codes: 0 done, 1 failure, 2 usage, 3 identity or role, 4 not found, 5 invalid input, 6 conflict, 7 partly done.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+from importlib import import_module
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+from typer.main import get_group
+
+from majorops.lib.errors import DomainError
+
+#: Each group of commands: its one line of help, and the typer app it is.
+GROUPS = {
+    "incident": ("Open, run, resolve and import incidents.", "incidents.cli:app"),
+    "kpi": ("KPI definitions, and computing observations.", "kpis.cli:app"),
+    "user": ("People and their roles.", "accounts.cli:app"),
+    "token": ("Programs that use the API, and their tokens.", "accounts.token_cli:app"),
+    "access": ("A local stand-in for the access proxy (development).", "accounts.access_cli:app"),
+    "demo": ("Data to look around with.", "majorops.cli:demo"),
+}
+_EXIT_CODES = {400: 5, 401: 3, 403: 3, 404: 4, 409: 6, 412: 6, 422: 5}
+
+
+def exit_code(error: DomainError) -> int:
+    return _EXIT_CODES.get(error.status, 1)
+
+
+class Later(TyperGroup):
+    """A group whose commands are imported when one of them is called: `mim --help` need not wait for Django."""
+
+    def __init__(self, name: str, help: str, target: str) -> None:
+        super().__init__(name=name, help=help)
+        self.target = target
+
+    def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
+        start_django()
+        module, _, attribute = self.target.partition(":")
+        commands = get_group(getattr(import_module(module), attribute))
+        return commands.make_context(info_name, args, parent=parent, **extra)
+
+
+class Mim(TyperGroup):
+    """The root. A refusal of any command becomes one line on stderr and an exit code."""
+
+    def __init__(self, **attrs: Any) -> None:
+        super().__init__(**attrs)
+        for name, (help_line, target) in GROUPS.items():
+            self.add_command(Later(name, help_line, target))
+
+    def invoke(self, ctx: Any) -> Any:
+        as_json = "--json" in ctx.args
+        try:
+            return super().invoke(ctx)
+        except DomainError as error:
+            typer.echo(_problem(error) if as_json else f"error: {error.message}", err=True)
+            raise typer.Exit(exit_code(error)) from None
+
+
+def _problem(error: DomainError) -> str:
+    """What a program gets on stderr; its stdout stays empty."""
+    told = {"status": error.status, "code": error.code, "detail": error.message, "field": error.field}
+    return json.dumps({name: value for name, value in told.items() if value is not None})
+
+
+def start_django() -> None:
+    import django
+
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "majorops.settings")
+    django.setup()
+
+
+app = typer.Typer(cls=Mim, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
+demo = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Data to look around with.")
+
+
+@app.callback()
+def mim() -> None:
+    """Major incidents and the KPIs that follow from them.
+
+    \b
+    For example:
+      mim incident open "prod-west-db-01 unreachable" --severity critical
+      mim incident list
+      mim incident import statuspage history.json
+      mim kpi backfill --all
+
+    \b
+    Exit codes: 0 done, 1 failure, 2 usage, 3 identity or role, 4 not found,
+    5 invalid input, 6 conflict, 7 partly done.
+    """
+
+
+@demo.command("load")
+def load_demo() -> None:
+    """Loads people, teams, a history and one incident that is going on now. A second call changes nothing.
+
+    Example: mim demo load
+    """
+    from django.utils import timezone
+
+    from majorops.demo import load
+
+    typer.echo(load(timezone.now()))
+
+
+def main() -> None:
+    try:
+        app()
+    except Exception as error:
+        typer.echo(f"error: {_why(error)}", err=True)
+        sys.exit(1)
+
+
+def _why(error: Exception) -> str:
+    """What a person can do about a failure that no rule foresaw."""
+    from django.core.exceptions import ImproperlyConfigured
+    from django.db import DatabaseError
+
+    if isinstance(error, ImproperlyConfigured):
+        return str(error)
+    if isinstance(error, DatabaseError):
+        first_line = str(error).partition("\n")[0]
+        return f"The database cannot be used ({first_line}). Check DATABASE_URL, then run: python manage.py migrate"
+    logging.getLogger(__name__).error("mim broke", exc_info=error)
+    return "Something broke in MajorOps. The lines above say where; please report them."

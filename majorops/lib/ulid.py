@@ -1,0 +1,93 @@
+"""ULIDs: sortable by creation time, 26 characters wherever people or programs see them.
+
+PostgreSQL keeps them in its native `uuid` column (16 bytes), other databases as the text itself.
+Both sort alike. Python always holds the 26-character string.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+from uuid import UUID
+
+from django.core.exceptions import ValidationError
+from django.db import models
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.urls import register_converter
+from ulid import ULID
+
+#: Crockford base 32 without I, L, O, U; the first digit cannot exceed 7 in 128 bits.
+PATTERN = "[0-7][0-9A-HJKMNP-TV-Z]{25}"
+_ULID = re.compile(PATTERN)
+
+
+def new_ulid() -> str:
+    """A new ULID; within one process each is greater than the one before."""
+    return str(ULID())
+
+
+def parse_ulid(text: str) -> str:
+    """The canonical (upper-case) form. Raises ValueError for anything that is no ULID."""
+    canonical = text.upper()
+    if not _ULID.fullmatch(canonical):
+        raise ValueError(f"{text!r} is not a ULID (26 characters, 0-9 and A-Z without I, L, O, U).")
+    return canonical
+
+
+class ULIDField(models.Field):
+    """A ULID column. `ULIDField(primary_key=True, default=new_ulid)` is the usual use."""
+
+    description = "ULID (26 characters)"
+    empty_strings_allowed = False
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        kwargs["max_length"] = 26
+        super().__init__(*args, **kwargs)
+
+    def deconstruct(self) -> tuple[str, str, list[Any], dict[str, Any]]:
+        name, path, args, kwargs = super().deconstruct()
+        del kwargs["max_length"]
+        return name, path, list(args), dict(kwargs)
+
+    def get_internal_type(self) -> str:
+        return "ULIDField"
+
+    def db_type(self, connection: BaseDatabaseWrapper) -> str:
+        return "uuid" if connection.vendor == "postgresql" else "char(26)"
+
+    def get_db_prep_value(self, value: Any, connection: BaseDatabaseWrapper, prepared: bool = False) -> Any:
+        text = self.to_python(value)
+        if text is None or connection.vendor != "postgresql":
+            return text
+        return ULID.from_str(text).to_uuid()
+
+    def from_db_value(self, value: Any, expression: Any, connection: BaseDatabaseWrapper) -> str | None:
+        return str(ULID.from_uuid(value)) if isinstance(value, UUID) else value
+
+    def to_python(self, value: Any) -> str | None:
+        if value is None or value == "":
+            return None
+        if isinstance(value, UUID):
+            return str(ULID.from_uuid(value))
+        try:
+            return parse_ulid(str(value))
+        except ValueError as error:
+            raise ValidationError(str(error), code="invalid") from None
+
+    def formfield(self, **kwargs: Any) -> Any:
+        return super().formfield(**{"max_length": 26, **kwargs})
+
+
+class ULIDConverter:
+    """`<ulid:id>` in a route. Lower case is accepted, as people type it, and canonicalised."""
+
+    regex = "[0-7][0-9A-HJKMNP-TV-Za-hjkmnp-tv-z]{25}"
+
+    def to_python(self, value: str) -> str:
+        return value.upper()
+
+    def to_url(self, value: str) -> str:
+        return value
+
+
+register_converter(ULIDConverter, "ulid")

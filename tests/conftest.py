@@ -1,0 +1,86 @@
+"""What every test stands on: settings that may start, a database like the real one, the N+1 detector."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import os
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+# First, for the settings read the environment once: production settings refuse to start here.
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "majorops.settings")
+os.environ.setdefault("DEBUG", "1")
+os.environ.setdefault("MAJOROPS_AUTH_MODE", "dev")
+os.environ.setdefault("SECRET_KEY", "for-tests-only-" * 4)
+
+import django
+import pytest
+from asgiref.sync import async_to_sync
+from django.conf import settings
+
+# One count per request: a journey may ask for the same page ten times, a page may not ask for the same row ten times.
+settings.INSTALLED_APPS = [*settings.INSTALLED_APPS, "zeal"]
+settings.MIDDLEWARE = ["zeal.middleware.zeal_middleware", *settings.MIDDLEWARE]
+# A handler made here would keep the output stream of the moment, which pytest closes; pytest shows the log itself.
+settings.LOGGING_CONFIG = None
+django.setup()
+
+from django.db import connection
+from django.test import TransactionTestCase
+from hypothesis import settings as hypothesis_settings
+
+from majorops.lib import ledger
+from tests.cast import admin_user, client_as, engineer, executive, mim, page_as, stakeholder  # noqa: F401
+from tests.run import COUNTED, OUTCOME_FILE
+
+# A slow machine is not a failed property.
+hypothesis_settings.register_profile("majorops", deadline=None)
+hypothesis_settings.load_profile("majorops")
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(
+    django_db_modify_db_settings_parallel_suffix: None, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Put SQLite in a file. In memory, Django shares one cache between threads, with locks that files do not have."""
+    if connection.vendor == "sqlite":
+        file = tmp_path_factory.mktemp("database") / "test.sqlite3"
+        settings.DATABASES["default"]["TEST"]["NAME"] = str(file)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    """Run `async def` tests. Under async_to_sync the ORM stays on this thread, and so in the test's transaction."""
+    if not inspect.iscoroutinefunction(pyfuncitem.obj):
+        return None
+    async_to_sync(pyfuncitem.obj)(**{name: pyfuncitem.funcargs[name] for name in pyfuncitem._fixtureinfo.argnames})
+    return True
+
+
+def pytest_report_header() -> str:
+    return f"database: {connection.vendor}"
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Tell tests/run.py what happened, and on which database."""
+    if OUTCOME_FILE not in os.environ:
+        return
+    counts = Counter({what: len(terminalreporter.stats.get(what, [])) for what in COUNTED})
+    told = {"vendor": connection.vendor, "counts": counts}
+    Path(os.environ[OUTCOME_FILE]).write_text(json.dumps(told))
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _flush_may_empty_ledgers() -> Iterator[None]:
+    """Tests with real transactions end by emptying every table; the guards let only them."""
+    with pytest.MonkeyPatch.context() as patch:
+        teardown = TransactionTestCase._fixture_teardown
+
+        def unlocked_teardown(case: TransactionTestCase) -> None:
+            with ledger.unlocked(connection):
+                teardown(case)
+
+        patch.setattr(TransactionTestCase, "_fixture_teardown", unlocked_teardown)
+        yield

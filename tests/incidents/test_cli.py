@@ -1,0 +1,198 @@
+"""`mim incident`: each verb is one action; back-dating, acting people, exit codes, and the import's report."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from django.utils import timezone
+from typer.testing import CliRunner, Result
+
+from accounts.models import User
+from incidents.lifecycle import Phase, Status, Visibility
+from incidents.models import Incident, Source, StatusUpdate, TeamPage
+from majorops.cli import app
+from tests.factories import IncidentFactory, TeamFactory
+
+pytestmark = pytest.mark.django_db
+
+#: A ULID that no row has.
+NOBODY = "01JD8Q6Z6ZJ5C0M5RKVX9T3W4E"
+FIXTURE = Path(__file__).parent / "fixtures" / "statuspage.json"
+
+
+def run(*arguments: str, **environment: str) -> Result:
+    return CliRunner().invoke(app, ["incident", *arguments], env=environment)
+
+
+# --- Reading ---
+
+
+def test_the_list_shows_open_incidents_unless_told_otherwise() -> None:
+    IncidentFactory(title="Uploads fail")
+    IncidentFactory(title="Search is slow", closed=True)
+    assert "Uploads fail" in run("list").stdout
+    assert "Search is slow" not in run("list").stdout
+    assert "Search is slow" in run("list", "--status", "resolved").stdout
+
+
+def test_the_list_for_programs_is_json_only() -> None:
+    IncidentFactory(title="Uploads fail", closed=True)
+    result = run("list", "--status", "all", "--json")
+    [row] = json.loads(result.stdout)
+    assert (row["title"], row["severity"], row["phase"]) == ("Uploads fail", "Critical", 8)
+
+
+def test_the_list_takes_two_queries(django_assert_max_num_queries: object, mim: User) -> None:
+    IncidentFactory.create_batch(30, mim=mim)
+    with django_assert_max_num_queries(2):  # type: ignore[operator]
+        run("list", "--json")
+
+
+def test_one_incident_is_shown_with_the_end_of_its_log() -> None:
+    opened = run("open", "Uploads fail", "-s", "high").stdout
+    [incident] = Incident.objects.all()
+    assert incident.pk in opened
+    assert "Incident opened: Uploads fail" in run("show", incident.pk.lower()).stdout
+    assert json.loads(run("show", incident.pk, "--json").stdout)["timeline"][0]["actor"] == "CLI"
+
+
+@pytest.mark.parametrize("id", ["x", "01JD", NOBODY, "../../etc", "é" * 26])
+def test_an_unknown_id_exits_4(id: str) -> None:
+    assert run("show", id).exit_code == 4
+    assert run("advance", id, "2").exit_code == 4
+
+
+# --- Acting ---
+
+
+def test_an_incident_is_run_from_the_terminal(mim: User) -> None:
+    team = TeamFactory(slug="database", name="Database")
+    assert run("open", "Uploads fail", "-s", "critical", "--system", "API", "--as", mim.email).exit_code == 0
+    incident = Incident.objects.get()
+    for arguments in (
+        ("advance", incident.pk, "2"),
+        ("page", incident.pk, "Database"),
+        ("update", incident.pk, "We look."),
+    ):
+        assert run(*arguments, "--as", mim.email).exit_code == 0
+    assert run("resolve", incident.pk, "--summary", "It is over.", "--as", mim.email).exit_code == 0
+    incident.refresh_from_db()
+    assert (incident.status, incident.opened_by, incident.affected_systems) == (Status.RESOLVED, mim, ["API"])
+    assert TeamPage.objects.get().team == team
+    assert set(incident.timeline.values_list("source", flat=True)) == {Source.CLI}
+
+
+def test_who_acts_may_come_from_the_environment(mim: User) -> None:
+    run("open", "Uploads fail", "-s", "low", MIM_AS=mim.email)
+    assert Incident.objects.get().opened_by == mim
+
+
+def test_without_a_name_the_log_says_cli() -> None:
+    run("open", "Uploads fail", "-s", "low")
+    assert Incident.objects.get().timeline.get().actor == "CLI"
+
+
+@pytest.mark.parametrize(("email", "code"), [("stakeholder@example.com", 3), ("nobody@example.com", 4), ("no one", 5)])
+def test_who_may_not_act_opens_nothing(stakeholder: User, email: str, code: int) -> None:
+    assert run("open", "Uploads fail", "-s", "low", "--as", email).exit_code == code
+    assert not Incident.objects.exists()
+
+
+def test_a_time_ago_is_echoed_in_utc() -> None:
+    result = run("open", "Uploads fail", "-s", "low", "--at", "-7m")
+    detected = Incident.objects.get().detected_at
+    assert timedelta(minutes=6) < timezone.now() - detected < timedelta(minutes=8)
+    assert result.stdout.startswith(f"{detected:%Y-%m-%dT%H:%M:%S}")
+
+
+def test_a_full_time_with_its_zone_is_taken() -> None:
+    run("open", "Uploads fail", "-s", "low", "--at", "2026-03-02T14:02:00+02:00")
+    assert f"{Incident.objects.get().detected_at:%H:%M}" == "12:02"
+
+
+@pytest.mark.parametrize("at", ["soon", "25:00", "2026-03-02T14:02", "2099-01-01T00:00Z", "1999-01-01T00:00Z"])
+def test_a_time_that_cannot_be_opens_nothing(at: str) -> None:
+    result = run("open", "Uploads fail", "-s", "low", "--at", at)
+    assert (result.exit_code, Incident.objects.count()) == (5, 0)
+
+
+def test_a_move_that_is_not_allowed_exits_6() -> None:
+    incident = IncidentFactory(phase=Phase.ISOLATION)
+    result = run("advance", incident.pk, "4")
+    assert result.exit_code == 6
+    assert "cannot be entered again" in result.stderr
+
+
+def test_going_back_without_a_reason_exits_5() -> None:
+    incident = IncidentFactory(phase=Phase.ISOLATION)
+    assert run("advance", incident.pk, "2").exit_code == 5
+    assert run("advance", incident.pk, "2", "--reason", "A second region.").exit_code == 0
+
+
+def test_a_resolved_incident_refuses_updates() -> None:
+    incident = IncidentFactory(closed=True)
+    assert run("update", incident.pk, "We look.").exit_code == 6
+    assert not StatusUpdate.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("flag", "visibility"),
+    [([], Visibility.INTERNAL), (["--internal"], Visibility.INTERNAL), (["--public"], Visibility.PUBLIC)],
+)
+def test_an_update_is_internal_unless_told_otherwise(flag: list[str], visibility: Visibility) -> None:
+    run("update", IncidentFactory().pk, "We look.", *flag)
+    assert StatusUpdate.objects.get().visibility == visibility
+
+
+def test_an_unknown_team_exits_4_with_what_is_near() -> None:
+    TeamFactory(slug="database", name="Database")
+    result = run("page", IncidentFactory().pk, "databse")
+    assert result.exit_code == 4
+    assert "Did you mean database?" in result.stderr
+
+
+# --- Importing ---
+
+
+def test_an_import_ends_with_a_summary_and_a_second_one_has_nothing_new() -> None:
+    first, second = run("import", "statuspage", str(FIXTURE)), run("import", "statuspage", str(FIXTURE))
+    assert (first.exit_code, second.exit_code) == (0, 0)
+    assert "statuspage.json: 2 new, 0 grown, 0 same; 6 updates written" in first.stdout
+    assert "statuspage.json: 0 new, 0 grown, 2 same; 0 updates written" in second.stdout
+    assert "skipped: plan-1 (New racks): Scheduled maintenance is no incident." in first.stdout
+
+
+def test_a_dry_run_of_an_import_writes_nothing() -> None:
+    result = run("import", "statuspage", str(FIXTURE), "--dry-run")
+    assert "2 new" in result.stdout
+    assert "Nothing written (--dry-run)." in result.stdout
+    assert not Incident.objects.exists()
+
+
+def test_a_record_that_was_refused_makes_it_7_and_the_others_are_in(tmp_path: Path) -> None:
+    document = json.loads(FIXTURE.read_text())
+    document["incidents"][0]["started_at"] = "2999-01-01T00:00:00Z"
+    file = tmp_path / "history.json"
+    file.write_text(json.dumps(document))
+    result = run("import", "statuspage", str(file))
+    assert (result.exit_code, Incident.objects.count()) == (7, 1)
+    assert "refused: lamp-2 (Uploads fail): started_at must lie between" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("content", "says"), [(b"", "is empty"), (b"{", "breaks off"), (b"[1, 2", "breaks off"), (b"<", "not JSON")]
+)
+def test_a_file_that_is_no_history_exits_5_and_is_named(tmp_path: Path, content: bytes, says: str) -> None:
+    file = tmp_path / "history.json"
+    file.write_bytes(content)
+    result = run("import", "statuspage", str(file))
+    assert (result.exit_code, result.stdout) == (5, "")
+    assert result.stderr.startswith("error: history.json: ")
+    assert says in result.stderr
+
+
+def test_a_file_that_does_not_exist_exits_2() -> None:
+    assert run("import", "statuspage", "/nowhere.json").exit_code == 2

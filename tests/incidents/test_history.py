@@ -1,0 +1,186 @@
+"""An import writes what is new, once; people's own words stay; a refused record does not stop the others."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from incidents import actions
+from incidents.intake import Fate, Problem, statuspage
+from incidents.intake.history import ImportReport, run_import
+from incidents.lifecycle import Kind, Phase, Severity, Status, Visibility
+from incidents.models import Incident, PhaseEntry, Source, StatusUpdate, TimelineEvent
+from incidents.past import PastIncident, PastUpdate
+from tests.factories import NOON, at, stamp
+
+pytestmark = pytest.mark.django_db
+
+FIXTURE = (Path(__file__).parent / "fixtures" / "statuspage.json").read_bytes()
+
+
+def import_fixture() -> ImportReport:
+    return run_import(statuspage.read(FIXTURE), now=NOON)
+
+
+def past(**changes: object) -> PastIncident:
+    plain = PastIncident(
+        external_source="statuspage:p4ge",
+        external_id="one",
+        title="Uploads fail",
+        severity=Severity.HIGH,
+        detected_at=at("08:00"),
+        resolved_at=at("09:00"),
+        updates=(PastUpdate("u1", at("08:10"), "We look.", "investigating"),),
+    )
+    return replace(plain, **changes)
+
+
+def recorded() -> tuple[int, ...]:
+    return tuple(model.objects.count() for model in (Incident, TimelineEvent, PhaseEntry, StatusUpdate))
+
+
+def test_an_import_writes_incidents_updates_and_phases() -> None:
+    report = import_fixture()
+    incident = Incident.objects.get(external_id="lamp-2")
+    assert (report.new, report.updates, report.open) == (2, 6, 1)
+    assert (incident.kind, incident.status, incident.phase) == (Kind.BACKFILLED, Status.RESOLVED, Phase.RESOLUTION)
+    assert [entry.phase_number for entry in incident.phase_entries.all()] == [1, 5, 7, 8]
+    assert incident.timeline.filter(type="update", source=Source.IMPORT).count() == incident.updates.count() == 5
+
+
+def test_an_open_incident_of_the_source_is_open_here() -> None:
+    import_fixture()
+    incident = Incident.objects.get(external_id="lamp-1")
+    assert (incident.status, incident.phase, incident.resolved_at) == (Status.MONITORING, Phase.VALIDATION, None)
+
+
+def test_a_second_import_writes_nothing() -> None:
+    import_fixture()
+    before = recorded()
+    report = import_fixture()
+    assert (report.new, report.grown, report.same, report.updates) == (0, 0, 2, 0)
+    assert recorded() == before
+
+
+def test_a_dry_run_counts_and_writes_nothing() -> None:
+    report = run_import(statuspage.read(FIXTURE), now=NOON, dry_run=True)
+    assert (report.new, report.updates) == (2, 6)
+    assert recorded() == (0, 0, 0, 0)
+
+
+def test_an_incident_that_grew_gets_what_is_new_and_is_closed() -> None:
+    run_import([past(resolved_at=None)], now=NOON)
+    more = PastUpdate("u2", at("08:50"), "It is over.", "resolved")
+    report = run_import([past(updates=(*past().updates, more))], now=NOON)
+    assert (report.new, report.grown, report.updates) == (0, 1, 1)
+    assert Incident.objects.get().resolved_at == at("09:00")
+
+
+def test_what_people_wrote_since_stays() -> None:
+    run_import([past(resolved_at=None)], now=NOON)
+    actions.edit_incident(Incident.objects.get(), {"title": "Uploads to the west fail"}, stamp=stamp())
+    run_import([past()], now=NOON)
+    assert Incident.objects.get().title == "Uploads to the west fail"
+
+
+@pytest.mark.parametrize(
+    ("there", "says"), [(None, "The source has it open, here it is resolved."), (at("10:00"), "that is left as it is")]
+)
+def test_an_end_that_differs_is_told_and_left(there: datetime | None, says: str) -> None:
+    run_import([past()], now=NOON)
+    report = run_import([past(resolved_at=there)], now=NOON)
+    assert says in str(report.problems[0])
+    assert (report.same, Incident.objects.get().resolved_at) == (1, at("09:00"))
+
+
+def test_the_same_note_under_another_id_is_not_doubled() -> None:
+    run_import([past()], now=NOON)
+    rounded = PastUpdate("update_0", at("08:10:30"), "<p>We  look.</p>", "update")
+    report = run_import([past(updates=(rounded,))], now=NOON)
+    assert (report.same, StatusUpdate.objects.count()) == (1, 1)
+
+
+def test_an_id_that_moved_to_another_note_loses_none() -> None:
+    run_import([past(updates=(PastUpdate("update_0", at("08:10"), "We look.", "investigating"),))], now=NOON)
+    grown = (
+        PastUpdate("update_1", at("08:10"), "We look.", "investigating"),
+        PastUpdate("update_0", at("08:40"), "A disk is full.", "identified"),
+    )
+    for _ in range(2):
+        report = run_import([past(updates=grown)], now=NOON)
+    assert report.same == 1
+    assert list(StatusUpdate.objects.values_list("content", flat=True)) == ["We look.", "A disk is full."]
+
+
+def test_a_note_edited_at_the_source_is_told_and_left_as_it_was() -> None:
+    run_import([past()], now=NOON)
+    report = run_import([past(updates=(PastUpdate("u1", at("08:10"), "We looked.", "investigating"),))], now=NOON)
+    assert StatusUpdate.objects.get().content == "We look."
+    [problem] = report.problems
+    assert (problem.fate, "1 of its updates read differently" in problem.sentence) == (Fate.KEPT, True)
+
+
+def test_an_update_of_the_future_is_left_out() -> None:
+    later = PastUpdate("u2", NOON + timedelta(hours=1), "It will be over.", "resolved")
+    report = run_import([past(updates=(*past().updates, later))], now=NOON)
+    [problem] = report.problems
+    assert (report.new, report.updates, problem.fate) == (1, 1, Fate.REFUSED)
+    assert "2026-03-02T13:00:00.000Z lies in the future" in problem.sentence
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"detected_at": NOON + timedelta(hours=1)}, "lies in the future"),
+        ({"resolved_at": NOON + timedelta(hours=1)}, "lies in the future"),
+        ({"title": ""}, "title is needed"),
+        ({"updates": (PastUpdate("u1", at("08:10"), "", "investigating"),)}, "update is needed"),
+    ],
+)
+def test_a_refused_record_writes_nothing_and_the_next_one_is_written(changes: dict[str, object], says: str) -> None:
+    report = run_import([past(**changes), past(external_id="two")], now=NOON)
+    [problem] = report.problems
+    assert (report.new, problem.fate, says in problem.sentence) == (1, Fate.REFUSED, True)
+    assert list(Incident.objects.values_list("external_id", flat=True)) == ["two"]
+
+
+def test_problems_of_the_reader_are_passed_on_and_progress_is_told() -> None:
+    told: list[bool] = []
+    records: Iterator[PastIncident | Problem] = iter([Problem(Fate.SKIPPED, "plan-1", "No incident."), past()])
+    report = run_import(records, now=NOON, progress=lambda: told.append(True))
+    assert (len(told), report.count(Fate.SKIPPED), report.new) == (2, 1, 1)
+
+
+def test_imported_updates_are_public_and_speak_for_their_source() -> None:
+    run_import([past()], now=NOON)
+    update = StatusUpdate.objects.get()
+    assert (update.visibility, update.author_name) == (Visibility.PUBLIC, "statuspage:p4ge")
+    assert Incident.objects.get().last_communicated_at == at("08:10")
+
+
+def real(name: str) -> list[PastIncident | Problem]:
+    """Not committed here: see MAJOROPS_REAL_DATA in docs."""
+    folder = os.environ.get("MAJOROPS_REAL_DATA")
+    if not folder:
+        pytest.skip("MAJOROPS_REAL_DATA names no folder with real histories")
+    return list(statuspage.read((Path(folder) / name).read_bytes()))
+
+
+def test_a_real_history_of_625_incidents_is_imported_once() -> None:
+    records = real("statuspage_github_incidents.json")
+    first, second = (run_import(records, now=at("2026-11-01T00:00")) for _ in range(2))
+    assert (first.new, first.updates, first.count(Fate.REFUSED)) == (625, 1371, 0)
+    assert (second.new, second.grown, second.same, second.updates) == (0, 0, 625, 0)
+    assert TimelineEvent.objects.filter(type="update").count() == 1371
+
+
+def test_a_damaged_export_of_the_same_history_merges() -> None:
+    run_import(real("statuspage_github_incidents.json"), now=at("2026-11-01T00:00"))
+    run_import(real("statuspage_github_incidents_2025_2026.json"), now=at("2026-11-01T00:00"))
+    report = run_import(real("statuspage_github_backfill_damaged.json"), now=at("2026-11-01T00:00"))
+    assert (report.new, report.grown + report.same, report.count(Fate.REFUSED)) == (72, 86, 0)

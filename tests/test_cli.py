@@ -1,0 +1,104 @@
+"""The frame of `mim`: help, typing errors, refusals and their exit codes."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from incidents.models import Incident
+from majorops.cli import GROUPS, app, exit_code
+from majorops.lib.errors import DomainError
+from tests.run import ROOT
+
+runner = CliRunner()
+
+
+def mim(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """`mim` as a process of its own, with nothing of the test's settings but what is named."""
+    command = [sys.executable, "-c", "from majorops.cli import main; main()", *arguments]
+    clean = {key: value for key, value in os.environ.items() if key in ("PATH", "HOME", "LANG")}
+    return subprocess.run(command, cwd=ROOT, env={**clean, **environment}, capture_output=True, text=True, check=False)
+
+
+def test_help_begins_with_an_example_and_names_every_group() -> None:
+    shown = runner.invoke(app, ["--help"]).output
+    assert shown.index("For example:") < shown.index("Commands:")
+    assert all(name in shown for name in GROUPS)
+
+
+def test_help_does_not_wait_for_django() -> None:
+    show_help = "from majorops.cli import app; app(['--help'], standalone_mode=False)"
+    code = f"import sys; {show_help}; assert 'django' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True)
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_every_group_has_commands(group: str) -> None:
+    result = runner.invoke(app, [group, "--help"])
+    assert result.exit_code == 0
+    assert "Commands" in result.output
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [(["incidnet"], "incident"), (["incident", "shwo"], "show"), (["incident", "list", "--jsn"], "--json")],
+)
+def test_a_typing_error_shows_what_is_near_and_exits_2(typed: list[str], meant: str) -> None:
+    result = runner.invoke(app, typed)
+    assert result.exit_code == 2
+    assert meant in result.stderr
+
+
+@pytest.mark.django_db
+def test_a_refusal_is_one_line_on_stderr() -> None:
+    result = runner.invoke(app, ["incident", "show", "nothing"])
+    assert (result.exit_code, result.stdout) == (4, "")
+    assert result.stderr == 'error: No incident has the id "nothing". List them: mim incident list --status all\n'
+
+
+@pytest.mark.django_db
+def test_a_refusal_to_a_program_is_json_on_stderr() -> None:
+    result = runner.invoke(app, ["incident", "show", "nothing", "--json"])
+    assert (result.exit_code, result.stdout) == (4, "")
+    assert json.loads(result.stderr)["code"] == "not_found"
+
+
+@pytest.mark.parametrize(
+    ("status", "code"), [(400, 5), (401, 3), (403, 3), (404, 4), (409, 6), (412, 6), (422, 5), (500, 1)]
+)
+def test_refusals_keep_their_exit_codes(status: int, code: int) -> None:
+    error = DomainError()
+    error.status = status
+    assert exit_code(error) == code
+
+
+def test_unsafe_settings_are_named_without_a_traceback() -> None:
+    result = mim("incident", "list")
+    assert result.returncode == os.EX_CONFIG
+    assert result.stderr.startswith("error: These settings are not safe to start with:")
+    assert "Traceback" not in result.stderr
+
+
+def test_a_database_without_tables_says_what_to_run(tmp_path: Path) -> None:
+    result = mim("user", "list", DEBUG="1", SECRET_KEY="x" * 50, DATABASE_URL=f"sqlite:///{tmp_path / 'new.sqlite3'}")
+    assert result.returncode == 1
+    assert "manage.py migrate" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_output_has_no_colour_where_none_is_wanted() -> None:
+    assert "\x1b" not in mim("--help", NO_COLOR="1", FORCE_COLOR="1").stdout
+
+
+@pytest.mark.django_db
+def test_the_demo_loads_once() -> None:
+    assert runner.invoke(app, ["demo", "load"]).exit_code == 0
+    loaded = Incident.objects.count()
+    assert runner.invoke(app, ["demo", "load"]).exit_code == 0
+    assert Incident.objects.count() == loaded > 0

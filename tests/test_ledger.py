@@ -1,0 +1,234 @@
+"""Fourteen ways to rewrite history, on every ledger, against the database itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.core.management import call_command
+from django.db import DatabaseError, connection, models, transaction
+from django.db.models import QuerySet
+from django.db.models.sql import DeleteQuery, UpdateQuery
+
+from accounts.models import AuditEvent
+from incidents import actions
+from incidents.models import Incident, TeamPage, TimelineEvent
+from kpis.compute import backfill
+from kpis.models import KpiDefinition, KpiObservation
+from majorops.lib import ledger
+from majorops.lib.appendonly import HistoryIsAppendOnly
+from tests.factories import NOON, TeamFactory, UserFactory, at, stamp
+
+pytestmark = pytest.mark.django_db
+REFUSED = (DatabaseError, HistoryIsAppendOnly, models.ProtectedError)
+
+#: A frozen column of each ledger, and another value for it.
+FROZEN: dict[str, tuple[str, Any]] = {
+    "accounts.AuditEvent": ("reason", "rewritten"),
+    "incidents.TimelineEvent": ("title", "rewritten"),
+    "incidents.PhaseEntry": ("reason", "rewritten"),
+    "incidents.StatusUpdate": ("content", "rewritten"),
+    "incidents.Milestone": ("title", "rewritten"),
+    "incidents.RoleAssignment": ("name", "rewritten"),
+    "incidents.TeamPage": ("paged_at", at("09:00")),
+    "kpis.KpiDefinitionVersion": ("formula", "rewritten"),
+    "kpis.KpiObservation": ("value", 1.0),
+}
+
+
+@pytest.fixture
+def history(db: None) -> None:
+    """At least one row in every ledger."""
+    mim = UserFactory(role="mim")
+    incident = actions.open_incident(title="x", severity="critical", stamp=stamp(mim))
+    actions.post_update(incident, "hello", visibility="public", stamp=stamp(mim))
+    actions.cut_milestone(incident, title="News", body="x", stamp=stamp(mim))
+    actions.assign_role(incident, "mim", user=mim, stamp=stamp(mim))
+    page = actions.page_team(incident, TeamFactory(), stamp=stamp(mim))
+    actions.record_arrival(incident, page, stamp=stamp(mim, at("12:05")))
+    backfill(KpiDefinition.objects.get(slug="team-page-to-bridge"), as_of=at("2026-03-03T00:00"))
+    AuditEvent.objects.create(at=NOON, action="export", reason="original")
+
+
+def plain(model: type[models.Model]) -> QuerySet[Any]:
+    """A queryset of Django's own class: past the one that refuses by itself."""
+    return QuerySet(model)
+
+
+def table(model: type[models.Model]) -> str:
+    return connection.ops.quote_name(model._meta.db_table)
+
+
+def sql(statement: str, *values: object) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(statement, values)
+
+
+def prepared(model: type[models.Model], name: str, value: object) -> object:
+    return model._meta.get_field(name).get_db_prep_save(value, connection)
+
+
+def save(model: type[models.Model], row: Any, name: str, value: object) -> None:
+    setattr(row, name, value)
+    row.save()
+
+
+def save_base(model: type[models.Model], row: Any, name: str, value: object) -> None:
+    setattr(row, name, value)
+    models.Model.save_base(row, force_update=True)
+
+
+def update(model: type[models.Model], row: Any, name: str, value: object) -> None:
+    plain(model).filter(pk=row.pk).update(**{name: value})
+
+
+def bulk_update(model: type[models.Model], row: Any, name: str, value: object) -> None:
+    setattr(row, name, value)
+    plain(model).bulk_update([row], [name])
+
+
+def update_or_create(model: type[models.Model], row: Any, name: str, value: object) -> None:
+    plain(model).update_or_create(pk=row.pk, defaults={name: value})
+
+
+def upsert(model: type[models.Model], row: Any, name: str, value: object) -> None:
+    setattr(row, name, value)
+    plain(model).bulk_create([row], update_conflicts=True, update_fields=[name], unique_fields=["id"])
+
+
+def update_query(model: type[models.Model], row: Any, name: str, value: object) -> None:
+    UpdateQuery(model).update_batch([row.pk], {name: value}, connection.alias)
+
+
+def raw_update(model: type[models.Model], row: Any, name: str, value: object) -> None:
+    column = connection.ops.quote_name(model._meta.get_field(name).column)
+    sql(f"UPDATE {table(model)} SET {column} = %s", prepared(model, name, value))
+
+
+def replace(model: type[models.Model], row: Any, name: str, value: object) -> None:
+    """INSERT OR REPLACE deletes the old row without asking a trigger, unless they are recursive."""
+    if connection.vendor == "postgresql":
+        sql(f"INSERT INTO {table(model)} SELECT * FROM {table(model)} ON CONFLICT (id) DO UPDATE SET id = EXCLUDED.id")
+        raw_update(model, row, name, value)
+    else:
+        sql(f"INSERT OR REPLACE INTO {table(model)} SELECT * FROM {table(model)}")
+
+
+def delete(model: type[models.Model], row: Any, name: str, value: object) -> None:
+    models.Model.delete(row)
+
+
+def queryset_delete(model: type[models.Model], row: Any, name: str, value: object) -> None:
+    plain(model).all()._raw_delete(connection.alias)
+
+
+def delete_query(model: type[models.Model], row: Any, name: str, value: object) -> None:
+    DeleteQuery(model).delete_batch([row.pk], connection.alias)
+
+
+def raw_delete(model: type[models.Model], row: Any, name: str, value: object) -> None:
+    sql(f"DELETE FROM {table(model)}")
+
+
+def empty_table(model: type[models.Model], row: Any, name: str, value: object) -> None:
+    if connection.vendor == "postgresql":
+        sql(f"TRUNCATE {table(model)} CASCADE")
+    else:
+        sql(f"DELETE FROM {table(model)} WHERE 1")
+
+
+Attack = Callable[[type[models.Model], Any, str, object], None]
+ATTACKS: list[Attack] = [
+    save, save_base, update, bulk_update, update_or_create, upsert, update_query, raw_update, replace,
+    delete, queryset_delete, delete_query, raw_delete, empty_table,
+]  # fmt: skip
+
+
+def stored(model: type[models.Model]) -> list[tuple[object, ...]]:
+    return sorted(plain(model).values_list(), key=repr)
+
+
+def test_these_are_the_ledgers() -> None:
+    assert {model._meta.label for model in ledger.ledgers()} == set(FROZEN)
+
+
+@pytest.mark.usefixtures("history")
+@pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack.__name__)
+@pytest.mark.parametrize("model", ledger.ledgers(), ids=lambda model: model.__name__)
+def test_no_attack_changes_a_row(model: type[models.Model], attack: Attack) -> None:
+    before = stored(model)
+    assert before
+    with pytest.raises(REFUSED), transaction.atomic():
+        attack(model, plain(model).first(), *FROZEN[model._meta.label])
+    assert stored(model) == before
+
+
+@pytest.mark.usefixtures("history")
+def test_a_cascade_from_the_owner_does_not_reach_history() -> None:
+    def delete_the_owner() -> None:
+        sql("DELETE FROM incidents")
+        connection.check_constraints()
+
+    with pytest.raises(REFUSED), transaction.atomic():
+        delete_the_owner()
+    assert Incident.objects.exists()
+
+
+@pytest.mark.usefixtures("history")
+def test_answers_to_a_page_are_set_once() -> None:
+    page = TeamPage.objects.get()
+    plain(TeamPage).filter(pk=page.pk).update(acknowledged_at=at("12:04"))
+    for change in ({"acknowledged_at": at("12:03")}, {"acknowledged_at": None}, {"arrived_at": at("12:04")}):
+        with pytest.raises(DatabaseError), transaction.atomic():
+            plain(TeamPage).filter(pk=page.pk).update(**change)
+
+
+@pytest.mark.usefixtures("history")
+def test_an_observation_may_stop_being_current_and_nothing_else() -> None:
+    plain(KpiObservation).update(is_current=False)
+    with pytest.raises(DatabaseError), transaction.atomic():
+        plain(KpiObservation).update(reason="rewritten")
+
+
+@pytest.mark.usefixtures("history")
+def test_the_switch_opens_for_its_block_only() -> None:
+    with ledger.unlocked(connection):
+        raw_update(TimelineEvent, None, "title", "erased")
+    assert set(plain(TimelineEvent).values_list("title", flat=True)) == {"erased"}
+    with pytest.raises(DatabaseError), transaction.atomic():
+        raw_update(TimelineEvent, None, "title", "again")
+
+
+def test_a_missing_guard_is_named_and_put_back() -> None:
+    victim = ledger.missing_guards(connection) or sorted(name for _, name in ledger.installed(connection))[0]
+    on = next(on for on, name in ledger.installed(connection) if name == victim)
+    suffix = f" ON {on}" if connection.vendor == "postgresql" else ""
+    sql(f'DROP TRIGGER "{victim}"{suffix}')
+    assert ledger.missing_guards(connection) == [victim]
+    ledger.install(connection)
+    assert ledger.missing_guards(connection) == []
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_rebuilt_table_gets_its_guards_back() -> None:
+    """SQLite loses them with the table that Django replaces; PostgreSQL keeps them. Either way they stand again."""
+    column = models.CharField(max_length=5, default="x", db_default="x")
+    column.set_attributes_from_name("passing")
+    column.model = TimelineEvent
+    with connection.schema_editor() as editor:
+        editor.add_field(TimelineEvent, column)
+    lost = ledger.missing_guards(connection)
+    ledger.install(connection)
+    still_missing = ledger.missing_guards(connection)
+    with connection.schema_editor() as editor:
+        editor.remove_field(TimelineEvent, column)
+    ledger.install(connection)
+    assert (bool(lost), still_missing) == (connection.vendor == "sqlite", [])
+
+
+def test_the_system_check_names_a_missing_guard() -> None:
+    on, victim = sorted(ledger.installed(connection))[0]
+    sql(f'DROP TRIGGER "{victim}"' + (f" ON {on}" if connection.vendor == "postgresql" else ""))
+    with pytest.raises(Exception, match=victim):
+        call_command("check", databases=["default"])

@@ -1,0 +1,121 @@
+"""Non-interference: what somebody may not read changes no byte of any answer they get.
+
+Every GET route of the URL map is fetched in a world and in the same world with secrets planted (tests/world.py);
+status, headers and body must be equal. A new route is in the walk by itself. `make drill` walks all
+arguments and parameters.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from types import SimpleNamespace
+
+import pytest
+from django.conf import settings
+from django.http import HttpResponseBase
+
+from tests.walk import is_admin, routes
+from tests.world import MARK, NOW, World, build, plant
+
+pytestmark = pytest.mark.django_db
+#: Those who may not read something. Incident managers read all of an incident, administrators everything.
+LOWER = ("anonymous", "stakeholder", "executive", "engineer_called", "service_read")
+PAGE, DATA = "text/html", "application/json"
+#: Random by nature, and nothing else is.
+CSRF = re.compile(rb'name="csrfmiddlewaretoken" value="\w+"')
+#: The last counts the requests that were sent before, which is the same in both worlds only for the first.
+RANDOM_HEADERS = {"Set-Cookie", "RateLimit-Remaining", "RateLimit-Reset"}
+#: For the short walk, on lists only: a search for the secret itself, half of it, and orders by what is hidden.
+QUERIES = (f"q={MARK}", "q=slow", "limit=1", f"exec_summary__icontains={MARK}")
+
+Answer = tuple[int, dict[str, str], bytes]
+
+
+@pytest.fixture(autouse=True)
+def frozen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("django.utils.timezone.now", lambda: NOW)
+    # Django's never_cache and its signatures ask another clock.
+    monkeypatch.setattr("django.core.signing.time", SimpleNamespace(time=NOW.timestamp))
+    monkeypatch.setattr("django.utils.cache.http_date", lambda seconds: "Mon, 02 Mar 2026 14:00:00 GMT")
+    monkeypatch.setattr(settings, "MAJOROPS_TOKEN_REQUESTS_PER_MINUTE", 10**9)
+
+
+def is_list(address: str) -> bool:
+    return bool(
+        re.fullmatch(r"/(api/v1/)?(incidents|kpis|teams|users|incidents/\w{26}/(timeline|log|updates|kpis))/?", address)
+    )
+
+
+def addresses(world: World, queries: tuple[str, ...], first: int) -> Iterator[str]:
+    """Every route with the first sample arguments; the lists with each query too. The admin's once: they are shut."""
+    for route in routes():
+        upto = 1 if is_admin(route.path) else first
+        samples = {name: values[:upto] for name, values in world.samples.items()}
+        for address in route.filled(samples):
+            yield address
+            if is_list(address):
+                yield from (f"{address}?{query}" for query in queries)
+
+
+def look(world: World, role: str, asked: list[tuple[str, str]]) -> list[Answer]:
+    clients = {accept: world.client(role, accept) for accept in (PAGE, DATA)}
+    return [answer_of(clients[accept].get(address)) for address, accept in asked]
+
+
+def answer_of(response: HttpResponseBase) -> Answer:
+    body = b"".join(response) if response.streaming else response.content  # type: ignore[attr-defined]
+    body = CSRF.sub(b"", body)
+    headers = {name: value for name, value in response.items() if name not in RANDOM_HEADERS}
+    return response.status_code, headers, body
+
+
+def difference(one: Answer, two: Answer) -> str:
+    """The first place where two answers part."""
+    if one[:2] != two[:2]:
+        return f"{one[0]} {one[1]} became {two[0]} {two[1]}"
+    at = next((place for place, pair in enumerate(zip(one[2], two[2], strict=False)) if pair[0] != pair[1]), 0)
+    return f"...{one[2][max(0, at - 60) : at + 40]!r} became ...{two[2][max(0, at - 60) : at + 40]!r}"
+
+
+def asked_of(world: World, queries: tuple[str, ...] = QUERIES, first: int = 2) -> list[tuple[str, str]]:
+    """(address, what is accepted): pages and data; what lies below /api/ and the admin has one kind only."""
+    return [
+        (address, accept)
+        for address in addresses(world, queries, first)
+        for accept in (PAGE, DATA)
+        if accept == (PAGE if is_admin(address) else DATA) or not address.startswith(("/api/", "/admin/"))
+    ]
+
+
+def compare(role: str, asked_of: Callable[[World], list[tuple[str, str]]] = asked_of) -> int:
+    """Fetches everything twice and compares. Returns the number of pairs."""
+    world = build()
+    asked = asked_of(world)
+    before = look(world, role, asked)
+    plant(world, role)
+    after = look(world, role, asked)
+    for (address, accept), one, two in zip(asked, before, after, strict=True):
+        assert one == two, f"{role} notices a secret at {address} ({accept}): {difference(one, two)}"
+        # A page says back what was asked for; the comparison has judged that.
+        assert MARK in address or MARK.encode() not in two[2], f"{role} reads a secret at {address} ({accept})"
+        assert two[0] < 500, f"{address} breaks"
+    return len(asked)
+
+
+@pytest.mark.parametrize("role", LOWER)
+def test_secrets_change_no_answer(role: str) -> None:
+    assert compare(role) > 200
+
+
+def test_the_comparison_bites() -> None:
+    """Incident managers do read the secrets: for them the two worlds must differ."""
+    with pytest.raises(AssertionError, match="notices a secret"):
+        compare("mim", lambda world: [(f"/api/v1/incidents/{world.own.pk}", DATA)])
+
+
+def test_a_route_without_sample_arguments_is_refused() -> None:
+    from tests.walk import Route
+
+    with pytest.raises(LookupError, match="sample arguments for thing_id"):
+        list(Route("/things/{thing_id}", lambda request: None).filled({}))
