@@ -5,7 +5,8 @@ PORT ?= 8000
 ARGS ?=
 
 BIN := .venv/bin
-UV := $(BIN)/uv pip install --quiet --python $(BIN)/python
+# uv is quick; where the network answers only to pip's own configuration (mirror, certificates), pip does the same.
+INSTALL = $(BIN)/uv pip install --quiet --python $(BIN)/python $(1) 2>/dev/null || $(BIN)/python -m pip install --quiet --disable-pip-version-check $(1)
 COMPILE := $(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --no-header --universal --python-version 3.11
 
 # Assigned with :=, so a stray DEBUG of the shell does not leak in; `make run DEBUG=0` still overrides.
@@ -101,12 +102,12 @@ clean: ## remove .venv, caches and build leftovers; var/ (the data) stays
 
 .venv/base.stamp: .venv/uv.stamp requirements/base.txt pyproject.toml
 	@echo 'Installing what MajorOps runs on'
-	@$(UV) --require-hashes -r requirements/base.txt
-	@$(UV) --no-deps --no-build-isolation --editable .
+	@$(call INSTALL,--require-hashes -r requirements/base.txt)
+	@$(call INSTALL,--no-deps --no-build-isolation --editable .)
 	@touch $@
 
 .venv/dev.stamp: .venv/uv.stamp requirements/dev.txt pyproject.toml
 	@echo 'Installing what MajorOps is tested with'
-	@$(UV) --require-hashes -r requirements/dev.txt
-	@$(UV) --no-deps --no-build-isolation --editable .
+	@$(call INSTALL,--require-hashes -r requirements/dev.txt)
+	@$(call INSTALL,--no-deps --no-build-isolation --editable .)
 	@touch $@ .venv/base.stamp
