@@ -172,7 +172,11 @@ SATISFACTION = BuiltIn(
             "kind": "aggregate",
             "rows": {
                 "source": "survey_responses",
-                "where": [_field("score", "gte", 1), _field("score", "lte", 5)],
+                "where": [
+                    {"field": "incident_kind", **COUNTED},
+                    _field("score", "gte", 1),
+                    _field("score", "lte", 5),
+                ],
                 "at": "submitted_at",
             },
             "value": "score",
