@@ -22,7 +22,7 @@ PRODUCTION = DEBUG=0 SECRET_KEY=$(call SECRET,40) ALLOWED_HOSTS=majorops.example
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help install run test drill check check-lint check-format check-types check-migrations check-imports check-deploy fmt lock bench clean
+.PHONY: help install run test drill screens check check-lint check-format check-types check-migrations check-imports check-deploy fmt lock bench clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,6 +47,9 @@ test: .venv/dev.stamp ## run all tests on SQLite, then on PostgreSQL (ARGS="-k w
 drill: .venv/dev.stamp ## run the long trials: 20,000 identity examples, raw sockets, 200 rounds of races on both databases
 	@DATABASE_URL=sqlite://:memory: $(BIN)/python -m pytest tests/drills -q -s
 	@MAJOROPS_RACE_ROUNDS=200 $(BIN)/python -m tests.run -q tests/incidents/test_races.py
+
+screens: .venv/dev.stamp ## take the pictures of docs/screens.md anew (ARGS="log list" takes these only)
+	@$(BIN)/python -m tests.browser.screens $(ARGS)
 
 check: check-lint check-format check-types check-migrations check-imports check-deploy ## lint, format, types, migrations, import direction, deployment settings
 	@echo '== all checks passed'
@@ -85,7 +88,8 @@ lock: .venv/uv.stamp ## write requirements/*.txt anew from pyproject.toml (ARGS=
 
 bench: .venv/dev.stamp ## run the benchmarks
 	@ls benchmarks/*.py >/dev/null
-	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+	@missed=; for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || missed="$$missed $$script"; done; \
+		test -z "$$missed" || { echo "Failed:$$missed" >&2; exit 1; }
 
 clean: ## remove .venv, caches and build leftovers; var/ (the data) stays
 	rm -rf .venv build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -17,7 +17,6 @@ import hmac
 import ipaddress
 import logging
 import re
-import time
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -119,7 +118,6 @@ def _check_domain(email: str) -> None:
 def _access_claim(request: HttpRequest) -> Claim | None:
     token = _header(request, ASSERTION_KEY, limit=assertion.MAX_BYTES)
     announced = _header(request, EMAIL_KEY, limit=MAX_LENGTH)
-    _note_look_alikes(request)
     if not token:
         return None
     claim = _verified(token)
@@ -164,17 +162,12 @@ def _accepted() -> Accepted:
     )
 
 
-_noted_at = float("-inf")
-
-
-def _note_look_alikes(request: HttpRequest) -> None:
-    """Once a minute: somebody tries, or a proxy is set up wrong."""
-    global _noted_at
+def look_alikes(request: HttpRequest) -> list[str]:
+    """Headers that were not read, though they look as if they came from the access proxy."""
+    if settings.MAJOROPS_AUTH_MODE != "access":
+        return []
     known = {ASSERTION_KEY, EMAIL_KEY, *CLIENT_KEYS}
-    found = [key for key in request.META if key not in known and _LOOK_ALIKE.match(key)]
-    if found and time.monotonic() - _noted_at >= 60:
-        _noted_at = time.monotonic()
-        logger.warning("Headers that only look like those of the access proxy are ignored: %s", ascii(found)[:300])
+    return sorted(key for key in request.META if key not in known and _LOOK_ALIKE.match(key))
 
 
 # --- proxy ---

@@ -17,7 +17,6 @@ from django.utils.http import urlencode
 
 from accounts import audit
 from accounts.audit import Action
-from accounts.emails import MalformedEmail
 from accounts.models import AuditEvent, GroupRole, RefusalCount, User
 from accounts.provisioning import (
     LastAdministrator,
@@ -35,13 +34,6 @@ admin.site.unregister(Group)
 class PersonForm(forms.ModelForm):
     #: Who is editing; set by PersonAdmin for each request.
     editor: User
-
-    def _post_clean(self) -> None:
-        try:
-            super()._post_clean()  # type: ignore[misc]
-        except MalformedEmail as error:
-            if "email" not in self.errors:
-                self.add_error("email", error.message)
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or self.cleaned_data

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import logging
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -15,6 +16,8 @@ from django.utils import timezone
 
 from accounts.models import ActorKind, AuditEvent, RefusalCount, User
 from accounts.principals import Service
+
+logger = logging.getLogger(__name__)
 
 #: Refused sign-ins of one reason and address that are listed in a minute; the rest is counted.
 LISTED_PER_MINUTE = 10
@@ -42,12 +45,14 @@ class Action(StrEnum):
     TOKEN_REVOKE = "token_revoke"  # noqa: S105
     INTEGRATION_CHANGE = "integration_change"
     KPI_DEFINITION_CHANGE = "kpi_definition_change"
+    CREDIT_SETTING_CHANGE = "credit_setting_change"
     VISIBILITY_CHANGE = "visibility_change"
     PERSONAL_KPI_VIEW = "personal_kpi_view"
     EXPORT = "export"
     ERASURE = "erasure"
     GUARD_OPEN = "guard_open"
-    SETTINGS_REFUSED = "settings_refused"
+    #: Headers that only look like those of the access proxy.
+    HEADER_IGNORED = "header_ignored"
 
 
 def record(
@@ -89,6 +94,24 @@ def record_refusal(request: HttpRequest, code: str, *, person: User | None = Non
         record(action, request=request, by=ActorKind.ANONYMOUS, obj=person, after=claimed, reason=code)
     else:
         _count(code, peer, minute)
+
+
+def record_look_alikes(request: HttpRequest, names: Sequence[str]) -> None:
+    """Headers that were ignored: listed once a minute for one address, then only counted."""
+    minute, peer = timezone.now().replace(second=0, microsecond=0), _peer(request)
+    listed = AuditEvent.objects.filter(action=Action.HEADER_IGNORED, at__gte=minute, peer=peer)
+    if listed.exists():
+        _count(Action.HEADER_IGNORED, peer, minute)
+        return
+    shown = [_line(name, 60) for name in names[:10]]
+    logger.warning("Headers that only look like those of the access proxy are ignored: %s", ascii(shown))
+    record(
+        Action.HEADER_IGNORED,
+        request=request,
+        by=ActorKind.ANONYMOUS,
+        after={"headers": shown},
+        reason="Somebody tries, or a proxy is set up wrong.",
+    )
 
 
 def _count(code: str, peer: str, minute: datetime) -> None:

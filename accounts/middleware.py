@@ -18,8 +18,8 @@ from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.utils import timezone
 
-from accounts.access import Claim, claim_of
-from accounts.audit import record_refusal
+from accounts.access import Claim, claim_of, look_alikes
+from accounts.audit import record_look_alikes, record_refusal
 from accounts.models import ActorKind, User
 from accounts.principals import Principal, Service
 from accounts.provisioning import note_visit, person_for
@@ -113,6 +113,8 @@ class AccessIdentity:
         """Health and the like answer whoever asks, also with an identity that is refused elsewhere."""
         if getattr(view, "open_to_anyone", False):
             return None
+        if ignored := look_alikes(request):
+            record_look_alikes(request, ignored)
         if (error := request.identity_refused) is not None:  # type: ignore[attr-defined]
             if error.status < 500:
                 record_refusal(request, error.code, email=request.claimed_email)  # type: ignore[attr-defined]

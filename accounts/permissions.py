@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from django.contrib.auth.models import AnonymousUser
 from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
 from rest_framework.permissions import BasePermission
 
 from accounts.models import User
@@ -127,15 +128,15 @@ def person_of(request: Request) -> User:
     return sender
 
 
-Page = Callable[..., HttpResponse]
+R = TypeVar("R", bound=HttpResponseBase)
 
 
-def page_for(capability: Can) -> Callable[[Page], Page]:
+def page_for(capability: Can) -> Callable[[Callable[..., R]], Callable[..., R | HttpResponse]]:
     """Lets a page view through to people with the capability; others get 403 naming the role."""
 
-    def decorate(view: Page) -> Page:
+    def decorate(view: Callable[..., R]) -> Callable[..., R | HttpResponse]:
         @wraps(view)
-        def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> R | HttpResponse:
             sender: object = request.user
             if isinstance(sender, Service):
                 return refusal(request, PeopleOnly())

@@ -8,6 +8,7 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.http import urlencode
 
+from accounts.tokens import InvalidToken
 from majorops.lib.errors import DomainError
 from majorops.lib.problems import problem_response
 
@@ -26,7 +27,15 @@ def refusal(request: HttpRequest, error: DomainError) -> HttpResponse:
     else:
         response = render(request, "refused.html", {"error": error}, status=error.status)
     if error.status == 401:
-        response["WWW-Authenticate"] = 'Proxy realm="MajorOps"'
+        response["WWW-Authenticate"] = _challenge(request, error)
     if (seconds := getattr(error, "retry_after", None)) is not None:
         response["Retry-After"] = str(seconds)
     return response
+
+
+def _challenge(request: HttpRequest, error: DomainError) -> str:
+    """How to prove who one is: RFC 6750 for a bearer token that is refused, or that is none of ours."""
+    scheme = request.headers.get("Authorization", "").partition(" ")[0].lower()
+    if scheme == "bearer" and (isinstance(error, InvalidToken) or error.code == "not_signed_in"):
+        return 'Bearer error="invalid_token"'
+    return 'Proxy realm="MajorOps"'

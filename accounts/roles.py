@@ -81,6 +81,7 @@ ADMIN_PERMISSIONS: frozenset[str] = frozenset(
         "kpis.add_kpitarget",
         "kpis.change_kpitarget",
         "kpis.delete_kpitarget",
+        "kpis.add_creditsetting",
     }
 )
 

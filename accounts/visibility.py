@@ -5,7 +5,16 @@ from __future__ import annotations
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 
-from accounts.models import AuditEvent, GroupRole, Integration, RefusalCount, ServiceToken, ThrottleBucket, User
+from accounts.models import (
+    AuditEvent,
+    GroupRole,
+    IdempotencyKey,
+    Integration,
+    RefusalCount,
+    ServiceToken,
+    ThrottleBucket,
+    User,
+)
 from accounts.principals import Service
 from accounts.roles import Can
 from majorops.lib.visibility import NONE, Fields, Rows, Sight, columns, nobody
@@ -64,4 +73,6 @@ SIGHTS: dict[type[Model], Sight] = {
     AuditEvent: Sight(administrators, for_administrators(AuditEvent)),
     RefusalCount: Sight(administrators, for_administrators(RefusalCount)),
     ThrottleBucket: Sight(nobody, lambda viewer, row: NONE),
+    # It holds answers, each for its sender alone: accounts/idempotency.py.
+    IdempotencyKey: Sight(nobody, lambda viewer, row: NONE),
 }

@@ -1,13 +1,17 @@
-"""Incidents over HTTP. Reads are lists and one full contract; each write calls one function of actions.py."""
+"""Incidents over HTTP. Reads are lists and one full contract; each write calls one function of actions."""
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Collection
 from dataclasses import replace
 from datetime import datetime
 from functools import cached_property
 from typing import Any
 
+import orjson
 from django.db.models import QuerySet
+from django.http import HttpResponseNotModified
 from django.shortcuts import get_object_or_404
 from django.urls import path
 from django.utils import timezone
@@ -23,10 +27,10 @@ from accounts.roles import Can
 from incidents import actions
 from incidents.actions import Stamp
 from incidents.audience import Audience
-from incidents.errors import IncidentChanged
+from incidents.errors import IncidentChanged, UndoRefused
 from incidents.filters import EntryFilter, IncidentFilter
 from incidents.lifecycle import Visibility
-from incidents.models import Incident, Milestone, Source, StatusUpdate, TeamPage, TimelineEvent
+from incidents.models import Incident, Milestone, Participant, Source, StatusUpdate, TeamPage, TimelineEvent
 from incidents.serializers import (
     ArrivalBody,
     CommandBody,
@@ -35,17 +39,24 @@ from incidents.serializers import (
     EditBody,
     EntryBody,
     EntryShown,
+    HereBody,
+    HereShown,
     IncidentDetail,
     IncidentShown,
+    InviteBody,
+    MetricsShown,
     MilestoneBody,
     MilestoneShown,
+    ParticipantShown,
     PhaseBody,
     ReopenBody,
     ResolveBody,
     Stamped,
+    StandDownBody,
     StatusBody,
     TeamPageBody,
     TeamPageShown,
+    UndoBody,
     UpdateBody,
     UpdateShown,
 )
@@ -58,12 +69,16 @@ from incidents.viewing import (
     check_may_post,
     check_may_publish,
     incidents_for,
+    with_marks,
 )
-from majorops.lib.errors import DomainError
+from majorops.lib.errors import DomainError, Invalid
 from majorops.lib.fields import Body, Text
 from majorops.lib.paging import NewestFirst, StrictFilters
+from majorops.lib.problems import camel
 from majorops.lib.times import to_millisecond
-from majorops.lib.visibility import visible
+from majorops.lib.ulid import parse_ulid
+from majorops.lib.visibility import readable, visible
+from teams.models import Team
 
 READS = allowed_to(Can.READ_INCIDENTS)
 COMMANDS = allowed_to(Can.COMMAND)
@@ -97,7 +112,7 @@ class Door(GenericAPIView[Any]):
 
     @cached_property
     def incident(self) -> Incident:
-        return get_object_or_404(incidents_for(self.sender), pk=self.kwargs["incident_id"])
+        return get_object_or_404(with_marks(incidents_for(self.sender), self.sender), pk=self.kwargs["incident_id"])
 
     @property
     def viewer(self) -> Audience:
@@ -115,24 +130,82 @@ class Door(GenericAPIView[Any]):
     def shown(self, incident: Incident, status: int = 200) -> Response:
         """The incident in full, as far as its reader reads it."""
         shown = IncidentDetail(incident, context=self.get_serializer_context()).data
-        etag = {"ETag": f'"{shown["version"]}"'} if "version" in shown else None
-        return Response(shown, status=status, headers=etag)
+        return Response(shown, status=status, headers={"ETag": self.tag_of(incident)})
 
     def written(self, incident: Incident, status: int = 200) -> Response:
         """The incident as it is after a write."""
-        return self.shown(incidents_for(self.sender).get(pk=incident.pk), status)
+        return self.shown(self.now_of(incident), status)
+
+    def now_of(self, incident: Incident) -> Incident:
+        """The incident as it is now, with what its tag is made of."""
+        return with_marks(incidents_for(self.sender), self.sender).get(pk=incident.pk)
+
+    def tag_of(self, incident: Incident) -> str:
+        """The ETag, made of what this reader reads and nothing else. For those who read the version it begins with it:
+        that part is what If-Match is held against, so that a line in the log is nobody's conflict."""
+        shown = IncidentShown(incident, context=self.get_serializer_context()).data
+        marks = [getattr(incident, name) for name in ("entries_read", "milestones_read", "was_called")]
+        version = f"{shown['version']}-" if "version" in shown else ""
+        return f'"{version}{digest([shown, marks])}"'
 
     def expected_version(self) -> int | None:
-        """What If-Match names; None without one, and for `*`. What is no version of ours matches none."""
+        """What If-Match names; None without one, and for `*`. What is no tag of ours matches none."""
         tags = parse_etags(self.request.headers.get("If-Match", "*"))
         if tags == ["*"]:
             return None
-        return next((int(tag.strip('"')) for tag in tags if tag.strip('"').isdecimal()), 0)
+        if "version" not in readable(Incident, self.sender, self.incident):
+            return self.incident.version if self.tag_of(self.incident) in tags else 0
+        versions = (tag.strip('"').partition("-")[0] for tag in tags)
+        return next((int(version) for version in versions if version.isdecimal()), 0)
+
+    def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
+        """What was read has a tag; whoever has it already gets 304."""
+        response = super().finalize_response(request, response, *args, **kwargs)
+        if request.method == "GET" and response.status_code == 200:
+            response.setdefault("ETag", f'"{digest(response.data)}"')
+            response["Cache-Control"] = "private, no-cache"
+            if is_known(request, response["ETag"]):
+                return not_modified(response)
+        return response
 
     def handle_exception(self, exc: Exception) -> Response:
-        if isinstance(exc, IncidentChanged) and "If-Match" in self.request.headers:
+        if not isinstance(exc, IncidentChanged):
+            return super().handle_exception(exc)
+        if "If-Match" in self.request.headers:
             exc.status = 412
-        return super().handle_exception(exc)
+        current = self.now_of(self.incident)
+        seen = readable(Incident, self.sender, current)
+        exc.details = {name: _seen(value, seen) for name, value in exc.details.items() if name != "version"} | (
+            {"version": current.version} if "version" in seen else {}
+        )
+        response = super().handle_exception(exc)
+        response["ETag"] = self.tag_of(current)
+        return response
+
+
+def digest(shown: object) -> str:
+    """A short fingerprint of what is shown."""
+    return hashlib.sha256(orjson.dumps(shown, default=str, option=orjson.OPT_SORT_KEYS)).hexdigest()[:20]
+
+
+def is_known(request: Request, tag: str) -> bool:
+    """Whether If-None-Match names it. Compared weakly, as RFC 9110 says."""
+    tags = {known.removeprefix("W/") for known in parse_etags(request.headers.get("If-None-Match", ""))}
+    return bool(tags & {tag, "*"})
+
+
+def not_modified(response: Any) -> HttpResponseNotModified:
+    kept = {name: response[name] for name in ("ETag", "Cache-Control", "Vary") if name in response}
+    return HttpResponseNotModified(headers=kept)
+
+
+def _seen(value: object, columns: Collection[str]) -> object:
+    """The part of a conflict's details that their reader reads."""
+    if isinstance(value, dict):
+        return {camel(name): one for name, one in value.items() if name in columns}
+    if isinstance(value, list):
+        return [{**one, "field": camel(one["field"])} for one in value if one["field"] in columns]
+    return value
 
 
 class ByDetection(NewestFirst):
@@ -169,7 +242,10 @@ class OneIncident(Door):
     serializer_class = IncidentDetail
 
     def get(self, request: Request, incident_id: str) -> Response:
-        """One incident in full, as far as you may read it."""
+        """One incident in full, as far as you may read it. With If-None-Match: 304 while nothing of it changed."""
+        tag = self.tag_of(self.incident)
+        if is_known(request, tag):
+            return Response(status=304, headers={"ETag": tag, "Cache-Control": "private, no-cache"})
         return self.shown(self.incident)
 
     @extend_schema(request=EditBody, parameters=[OpenApiParameter("If-Match", str, "header", required=True)])
@@ -182,6 +258,17 @@ class OneIncident(Door):
         check_may_edit(self.sender, changes)
         actions.edit_incident(self.incident, changes, stamp=stamp, expected_version=self.expected_version())
         return self.written(self.incident)
+
+
+class Metrics(Door):
+    permission_classes = [READS]
+    serializer_class = MetricsShown
+
+    def get(self, request: Request, incident_id: str) -> Response:
+        """The five derived figures. The durations run on by themselves: 304 says that nothing else has changed."""
+        now = to_millisecond(timezone.now())
+        shown = MetricsShown(self.incident, context={**self.get_serializer_context(), "now": now}).data
+        return Response(shown, headers={"ETag": self.tag_of(self.incident)})
 
 
 class Command(Door):
@@ -362,7 +449,8 @@ class OnePage(Door):
     serializer_class = TeamPageShown
 
     def page(self) -> TeamPage:
-        pages = visible(self.incident.team_pages.select_related("team"), self.sender)
+        # Void rows too: a tap on a page that was open before an undo counts on what replaced the row.
+        pages = visible(self.incident.team_pages(manager="with_voided").select_related("team"), self.sender)
         return get_object_or_404(pages, pk=self.kwargs["page_id"])
 
 
@@ -385,6 +473,83 @@ class Arrive(OnePage):
         return Response(TeamPageShown(actions.record_arrival(self.incident, page, **body)).data)
 
 
+class StandDown(OnePage):
+    permission_classes = [COMMANDS]
+
+    @extend_schema(request=StandDownBody, responses=TeamPageShown)
+    def post(self, request: Request, incident_id: str, page_id: str) -> Response:
+        """The team need not come any more."""
+        return Response(TeamPageShown(actions.stand_down(self.incident, self.page(), **self.read(StandDownBody))).data)
+
+
+class Here(Door):
+    permission_classes = [READS]
+    serializer_class = HereShown
+
+    @extend_schema(request=HereBody, responses=HereShown)
+    def post(self, request: Request, incident_id: str) -> Response:
+        """ "I'm here". You take part from now on, and your paged team has arrived. The second time changes nothing.
+
+        A tap that waited for the network says when it was: `at`.
+        """
+        check_may_post(self.sender, self.incident)
+        body = self.read(HereBody)
+        if slug := body.pop("team", ""):
+            body["team"] = self._team(slug)
+        return Response(HereShown(actions.report_here(self.incident, **body)).data)
+
+    def _team(self, slug: str) -> Team:
+        pages = visible(self.incident.team_pages.select_related("team"), self.sender)
+        page = pages.filter(team__slug=slug).first()
+        if page is None:
+            raise Invalid("That team was not paged for this incident.", field="team")
+        return page.team
+
+
+class Undo(Door):
+    permission_classes = [READS]
+    serializer_class = EntryShown
+
+    @extend_schema(request=UndoBody, responses={201: EntryShown})
+    def post(self, request: Request, incident_id: str) -> Response:
+        """Take back what you just did: within 30 seconds, "I'm here" within 2 minutes. The log keeps both."""
+        check_may_post(self.sender, self.incident)
+        body = self.read(UndoBody)
+        entry = self._entry(body.pop("entry", ""), body["stamp"])
+        undone = actions.undo(self.incident, entry, **body)
+        return Response(EntryShown(undone, context={"audience": self.viewer}).data, status=201)
+
+    def _entry(self, entry_id: str, stamp: Stamp) -> TimelineEvent:
+        if entry_id:
+            try:
+                entry_id = parse_ulid(entry_id)
+            except ValueError as error:
+                raise Invalid(str(error), field="entry") from None
+            return get_object_or_404(visible(self.incident.timeline.all(), self.sender), pk=entry_id)
+        offered = actions.undoable(self.incident, stamp.by, stamp.now) if stamp.by else []
+        if not offered:
+            raise UndoRefused("There is nothing of yours to undo: it is too long ago, or something newer changed it.")
+        return offered[0].event
+
+
+class Participants(Door, ListAPIView[Participant]):
+    """Who takes part, newest first."""
+
+    permission_classes = [READS_OR_COMMANDS]
+    serializer_class = ParticipantShown
+    queryset = Participant.objects.none()
+    pagination_class = ByCreation
+
+    def get_queryset(self) -> QuerySet[Participant]:
+        return visible(self.incident.participants.select_related("user"), self.sender)
+
+    @extend_schema(request=InviteBody, responses=ParticipantShown)
+    def post(self, request: Request, incident_id: str) -> Response:
+        """Invite a person. The second time changes nothing."""
+        body = self.read(InviteBody)
+        return Response(ParticipantShown(actions.invite(self.incident, body.pop("user"), **body)).data)
+
+
 ONE = "incidents/<ulid:incident_id>"
 
 urlpatterns = [
@@ -400,6 +565,11 @@ urlpatterns = [
     path(f"{ONE}/team-pages", TeamPages.as_view(), name="team-pages"),
     path(f"{ONE}/team-pages/<ulid:page_id>/acknowledge", Acknowledge.as_view(), name="acknowledge"),
     path(f"{ONE}/team-pages/<ulid:page_id>/arrive", Arrive.as_view(), name="arrive"),
+    path(f"{ONE}/team-pages/<ulid:page_id>/stand-down", StandDown.as_view(), name="stand-down"),
+    path(f"{ONE}/participants", Participants.as_view(), name="participants"),
+    path(f"{ONE}/here", Here.as_view(), name="here"),
+    path(f"{ONE}/undo", Undo.as_view(), name="undo"),
+    path(f"{ONE}/metrics", Metrics.as_view(), name="metrics"),
     path(f"{ONE}/resolve", Resolve.as_view(), name="resolve"),
     path(f"{ONE}/reopen", Reopen.as_view(), name="reopen"),
 ]

@@ -8,17 +8,22 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from accounts.models import User
-from incidents import clock, words
+from incidents import clock, sending, words
 from incidents.audience import Audience
-from incidents.clock import Promise
+from incidents.canned import Canned, texts_for
+from incidents.clock import NextUpdate, Promise
 from incidents.lifecycle import ALARMS, PHASE_HELP, CommandRole, Kind, Phase, Severity, Status
-from incidents.logbook import LogRow, Reader, entry_of, log_rows, with_corrections
+from incidents.logbook import Entry, LogRow, Reader, entry_of, log_rows, with_corrections
 from incidents.models import Incident, Milestone, PhaseEntry, TeamPage
 from incidents.promises import promises
 from majorops.lib.visibility import readable, visible
 
 #: The page shows the newest entries; the rest is one click away.
-ENTRIES_SHOWN = 60
+ENTRIES_SHOWN = 40
+#: How many lines of the log a milestone is offered to quote.
+LINES_OFFERED = 8
+#: A team that is this many times its limit late is not coming by itself: call again or call another.
+NO_SHOW = 2
 
 SHAPES = {Severity.CRITICAL: "▲", Severity.HIGH: "◆", Severity.MEDIUM: "■", Severity.LOW: "●"}
 
@@ -88,6 +93,8 @@ class Step:
     state: str
     spent: timedelta | None = None
     visits: int = 0
+    #: Of the phase that goes on: from when on its clock would have run without a break.
+    running_since: datetime | None = None
 
     @property
     def short(self) -> str:
@@ -101,21 +108,28 @@ def steps(incident: Incident, entries: Sequence[PhaseEntry], now: datetime) -> l
     left = [*(later.entered_at for later in entries[1:]), until]
     for entry, left_at in zip(entries, left, strict=False):
         stays.setdefault(entry.phase_number, []).append(left_at - entry.entered_at)
-    return [_step(phase, incident, stays) for phase in Phase]
+    return [_step(phase, incident, stays, now) for phase in Phase]
 
 
-def _step(phase: Phase, incident: Incident, stays: dict[int, list[timedelta]]) -> Step:
+def next_phase(incident: Incident) -> Phase | None:
+    """Where one click leads; None from Validation on, for Resolution is reached by resolving."""
+    return Phase(incident.phase + 1) if incident.is_open and incident.phase < Phase.VALIDATION else None
+
+
+def _step(phase: Phase, incident: Incident, stays: dict[int, list[timedelta]], now: datetime) -> Step:
     stayed = stays.get(phase, [])
     passed = "skipped" if stays and not stayed else "done"
     state = "current" if phase == incident.phase else passed if phase < incident.phase or stayed else "ahead"
     known = bool(stayed) and phase != Phase.RESOLUTION and all(stay >= timedelta() for stay in stayed)
+    spent = sum(stayed, timedelta()) if known else None
     return Step(
         number=phase.value,
         label=phase.label,
         help=PHASE_HELP[phase],
         state=state,
-        spent=sum(stayed, timedelta()) if known else None,
+        spent=spent,
         visits=len(stayed),
+        running_since=now - spent if spent is not None and state == "current" and incident.is_open else None,
     )
 
 
@@ -134,11 +148,16 @@ class TeamRow:
     paged_at: datetime
     calls: int
     acknowledged_after: timedelta | None
+    arrived_after: timedelta | None
+    #: In time, late, waiting, no-show, stood down, did not come: a tone, a shape and a word.
     bridge: Badge
     is_waiting: bool
     #: This viewer may record its acknowledgement and arrival.
     may_answer: bool
+    #: Whether the message to the team went out; empty where none is sent.
+    sending: str = ""
     form: Any = None
+    stand_down: Any = None
 
 
 def team_row(page: TeamPage, now: datetime, closed_at: datetime | None, *, may_answer: bool) -> TeamRow:
@@ -152,9 +171,11 @@ def team_row(page: TeamPage, now: datetime, closed_at: datetime | None, *, may_a
         paged_at=page.paged_at,
         calls=page.page_count,
         acknowledged_after=page.time_to_acknowledge,
+        arrived_after=page.time_to_bridge,
         bridge=_bridge(page, now, closed_at),
         is_waiting=is_waiting,
         may_answer=is_waiting and may_answer,
+        sending=sending.WORDS.get(getattr(page, "sending_state", ""), ""),
     )
 
 
@@ -164,6 +185,7 @@ def team_rows(incident: Incident, user: User, audience: Audience, now: datetime)
         return []
     own = set() if audience.may_command else set(user.teams.values_list("pk", flat=True))
     pages = visible(incident.team_pages.select_related("team"), user)
+    pages = pages.annotate(sending_state=sending.state_of_page(user))
     rows = [
         team_row(page, now, incident.resolved_at, may_answer=audience.may_command or page.team_id in own)
         for page in pages
@@ -172,21 +194,19 @@ def team_rows(incident: Incident, user: User, audience: Audience, now: datetime)
 
 
 def _bridge(page: TeamPage, now: datetime, closed_at: datetime | None) -> Badge:
-    """On the bridge in time or late; still awaited, within the limit or past it."""
+    """On the bridge in time or late; still awaited, within the limit, past it, or far past it."""
     if page.cancelled_at:
         return Badge("", "", "stood down")
     waited = (page.arrived_at or closed_at or now) - page.paged_at
-    is_late = page.bridge_minutes is not None and waited > timedelta(minutes=page.bridge_minutes)
+    limit = None if page.bridge_minutes is None else timedelta(minutes=page.bridge_minutes)
+    is_late = limit is not None and waited > limit
     if page.arrived_at:
-        tone, shape = ("bad", "✕") if is_late else ("good", "✓")
-        return Badge(tone, shape, words.short(waited))
+        return Badge("bad", "✕", "late") if is_late else Badge("good", "✓", "in time" if limit else "here")
     if closed_at:
         return Badge("bad", "✕", "did not come")
-    return (
-        Badge("bad", "✕", f"{words.short(waited)} waiting")
-        if is_late
-        else Badge("warn", "!", f"{words.short(waited)} waiting")
-    )
+    if limit is not None and waited > NO_SHOW * limit:
+        return Badge("bad", "✕", "no-show")
+    return Badge("bad", "✕", "late") if is_late else Badge("warn", "!", "waiting")
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,6 +239,8 @@ class Figure:
     value: str
     why: str = ""
     is_minor: bool = False
+    #: From when on it runs, while it runs.
+    since: datetime | None = None
 
 
 def figures(incident: Incident, updates: int, now: datetime, readable: Collection[str]) -> list[Figure]:
@@ -226,9 +248,11 @@ def figures(incident: Incident, updates: int, now: datetime, readable: Collectio
     over_at = incident.resolve_time or incident.resolved_at
     impact, count = clock.impact(incident.issue_time, now, over_at), incident.customer_count
     phase = Phase(incident.phase)
-    shown = [Figure("Total", words.clock(clock.elapsed(incident.detected_at, now, incident.resolved_at)))]
+    total = clock.elapsed(incident.detected_at, now, incident.resolved_at)
+    shown = [Figure("Total", words.clock(total), since=incident.detected_at if incident.is_open else None)]
     if "issue_time" in readable:
-        shown.append(Figure("Impact", words.clock(impact), "" if impact is not None else "no alert time"))
+        why = "" if impact is not None else "no alert time"
+        shown.append(Figure("Impact", words.clock(impact), why, since=None if over_at else incident.issue_time))
     if "customer_count" in readable:
         shown.append(Figure("Affected", words.number(count), "" if count is not None else "not known"))
     shown.append(Figure("Phase", f"{phase.value} of 8 · {phase.label.split()[0]}", is_minor=True))
@@ -243,10 +267,13 @@ def figures(incident: Incident, updates: int, now: datetime, readable: Collectio
 class Fact:
     """A labelled value; an empty one says so. Long texts stand alone."""
 
+    name: str
     label: str
     text: str = ""
     at: datetime | None = None
     is_long: bool = False
+    #: To change it in place, for those who may.
+    field: Any = None
 
 
 IMPACT = (
@@ -266,6 +293,15 @@ ALERT = (
     ("issue_time", "Fired", False),
     ("resolve_time", "Cleared", False),
 )
+#: What the incident is, and who gets to know of it.
+BASICS = (
+    ("title", "Title", False),
+    ("severity", "Severity", False),
+    ("bridge_url", "Bridge link", False),
+    ("restricted", "Restricted", False),
+    ("publish_status", "On the status page", False),
+    ("public_title", "Its title there", False),
+)
 
 
 def facts(incident: Incident, names: Iterable[tuple[str, str, bool]], readable: Collection[str]) -> list[Fact]:
@@ -276,13 +312,15 @@ def facts(incident: Incident, names: Iterable[tuple[str, str, bool]], readable: 
 def _fact(incident: Incident, name: str, label: str, is_long: bool) -> Fact:
     value = getattr(incident, name)
     if isinstance(value, datetime):
-        return Fact(label, at=value)
+        return Fact(name, label, at=value)
     if isinstance(value, list):
-        return Fact(label, ", ".join(map(str, value)))
+        return Fact(name, label, ", ".join(map(str, value)))
+    if isinstance(value, bool):
+        return Fact(name, label, "Yes" if value else "No")
     if isinstance(value, int):
-        return Fact(label, words.number(value))
+        return Fact(name, label, words.number(value))
     display = getattr(incident, f"get_{name}_display", None)
-    return Fact(label, display() if display else value or "", is_long=is_long)
+    return Fact(name, label, display() if display else value or "", is_long=is_long)
 
 
 # --- The beginning and the end ---
@@ -298,13 +336,37 @@ class FirstStep:
 def first_steps(incident: Incident, teams: Sequence[TeamRow], milestones: Sequence[Milestone]) -> list[FirstStep]:
     """What a new incident needs; gone once it has everything, or has come as far as the first communication."""
     steps = [
-        FirstStep("Take command", "command", incident.mim_id is not None),
-        FirstStep("Page the team that can fix it", "teams", bool(teams)),
-        FirstStep("Add the bridge link", "edit", bool(incident.bridge_url)),
-        FirstStep("Cut the first milestone and promise the next", "compose", bool(milestones)),
+        FirstStep("Take command", "live-command", incident.mim_id is not None),
+        FirstStep("Page the team that can fix it", "call-team", bool(teams)),
+        FirstStep("Add the bridge link", "facts-bridge_url", bool(incident.bridge_url)),
+        FirstStep("Cut the first milestone and promise the next", "milestone-title", bool(milestones)),
     ]
     over = not incident.is_open or incident.phase > Phase.INITIAL or all(step.is_done for step in steps)
     return [] if over else steps
+
+
+# --- What the composer begins with ---
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """An entry that a milestone may quote."""
+
+    id: str
+    text: str
+    is_public: bool
+
+
+def quotable(entries: Sequence[Entry], since: datetime | None) -> list[Line]:
+    """What people wrote since the last milestone, oldest first: as it reads now, corrections followed."""
+    written = [entry for entry in entries if entry.type in ("action", "alert") and (since is None or entry.at > since)]
+    newest = written[:LINES_OFFERED]
+    return [_line(entry) for entry in reversed(newest)]
+
+
+def _line(entry: Entry) -> Line:
+    reads = entry.latest.title if entry.latest else entry.title
+    return Line(entry.id, f"{words.clock_time(entry.at)} {reads}", entry.audience != "internal")
 
 
 # --- The whole page ---
@@ -316,14 +378,17 @@ class Board:
 
     incident: Incident
     audience: Audience
+    viewer: User
     now: datetime
     severity: Badge
     due: Badge
+    promise: NextUpdate
     kind: str
     elapsed: timedelta
     kept: int
     judged: int
     steps: list[Step]
+    next_phase: Phase | None
     log: list[LogRow]
     entries: int
     teams: list[TeamRow]
@@ -332,7 +397,11 @@ class Board:
     first_steps: list[FirstStep]
     impact: list[Fact]
     alert: list[Fact]
+    basics: list[Fact]
     figures: list[Figure]
+    #: What a milestone may quote, and texts to begin with.
+    lines: list[Line]
+    canned: list[Canned]
     entries_shown: int = field(default=ENTRIES_SHOWN)
 
     @property
@@ -358,14 +427,17 @@ def board(incident: Incident, user: User, audience: Audience, now: datetime) -> 
     return Board(
         incident=incident,
         audience=audience,
+        viewer=user,
         now=now,
         severity=severity_badge(incident.severity),
         due=due_badge(incident.next_update_eta, now),
+        promise=clock.next_update(incident.next_update_eta, now),
         kind="" if incident.kind == Kind.REAL else Kind(incident.kind).label,
         elapsed=clock.elapsed(incident.detected_at, now, incident.resolved_at),
         kept=kept,
         judged=judged,
         steps=steps(incident, visits, now),
+        next_phase=next_phase(incident),
         log=log_rows(entries, visits, silence_until=quiet_until if internal else None),
         entries=originals.count(),
         teams=teams,
@@ -374,8 +446,15 @@ def board(incident: Incident, user: User, audience: Audience, now: datetime) -> 
         first_steps=first_steps(incident, teams, milestones) if audience.may_command else [],
         impact=facts(incident, IMPACT, seen),
         alert=facts(incident, ALERT, seen),
+        basics=facts(incident, BASICS, seen) if audience.may_command else [],
         figures=figures(incident, incident.updates_posted, now, seen),  # type: ignore[attr-defined]
+        lines=quotable(entries, milestones[-1].created_at if milestones else None) if audience.may_command else [],
+        canned=_canned(incident) if audience.may_command else [],
     )
+
+
+def _canned(incident: Incident) -> list[Canned]:
+    return texts_for(Phase(incident.phase), title=incident.title, systems=incident.affected_systems)
 
 
 @dataclass(frozen=True, slots=True)
@@ -389,15 +468,15 @@ class Gap:
 def missing_before_resolve(incident: Incident, viewer: User) -> list[Gap]:
     """What a tidy resolution has and this incident has not. It may be resolved all the same."""
     checks = [
-        (incident.status != Status.MONITORING, "It was not watched in Monitoring.", "head"),
-        (incident.customer_count is None, "The number of affected customers is not known.", "impact"),
-        (not incident.customer_impact_summary, "The customer impact is not described.", "impact"),
+        (incident.status != Status.MONITORING, "It was not watched in Monitoring.", "live-head"),
+        (incident.customer_count is None, "The number of affected customers is not known.", "live-impact"),
+        (not incident.customer_impact_summary, "The customer impact is not described.", "live-impact"),
         (
             incident.issue_time is None,
             "There is no alert time, so impact and time to acknowledge stay unknown.",
-            "impact",
+            "facts-issue_time",
         ),
-        (visible(incident.team_pages.waiting(), viewer).exists(), "A paged team is still awaited.", "teams"),
-        (incident.mim_id is None, "Nobody is in command.", "command"),
+        (visible(incident.team_pages.waiting(), viewer).exists(), "A paged team is still awaited.", "live-teams"),
+        (incident.mim_id is None, "Nobody is in command.", "live-command"),
     ]
     return [Gap(text, anchor) for is_missing, text, anchor in checks if is_missing]

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import difflib
 import json
+import re
 import sys
+from collections.abc import Iterable
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Annotated, Any
+from typing import Annotated, Any, BinaryIO
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import typer
 from django.utils import timezone
@@ -22,21 +25,19 @@ from accounts.permissions import RoleRequired
 from accounts.roles import Can, Role
 from incidents import actions, words
 from incidents.actions import Stamp
-from incidents.intake import Fate, FileRefused, history, statuspage
+from incidents.intake import Fate, FileRefused, history, servicenow, statuspage, volvo
 from incidents.intake.history import ImportReport
 from incidents.lifecycle import Kind, Phase, Severity, Status, Visibility, allowed_moves
 from incidents.models import Incident, IncidentQuerySet, Source
 from incidents.moments import happened
 from incidents.serializers import IncidentDetail, IncidentShown
 from incidents.viewing import incidents_for
-from majorops.lib.errors import DomainError
+from majorops.lib.errors import DomainError, Invalid
 from majorops.lib.times import iso, to_millisecond
 from majorops.lib.ulid import parse_ulid
 from teams.models import Team
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Open, run, resolve and import incidents.")
-histories = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Import the history of another system.")
-app.add_typer(histories, name="import")
 
 #: Exit code: some records were refused, the others are in.
 PARTLY_DONE = 7
@@ -301,39 +302,40 @@ def resolve(
 # --- Importing ---
 
 
-def _run(records: list[history.Record], *, dry_run: bool) -> ImportReport:
-    """The import, with a progress bar on stderr for a person who looks."""
-    now = timezone.now()
-    if not sys.stderr.isatty():
-        return history.run_import(records, now=now, dry_run=dry_run)
-    from rich.console import Console
-    from rich.progress import Progress
-
-    with Progress(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("Importing", total=len(records))
-        return history.run_import(records, now=now, dry_run=dry_run, progress=lambda: bar.advance(task))
+class Format(StrEnum):
+    STATUSPAGE = "statuspage"
+    SERVICENOW = "servicenow"
+    VOLVO = "volvo"
 
 
-@histories.command("statuspage")
-def import_statuspage(
-    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, readable=True, help="JSON of Statuspage v2.")],
+@app.command("import")
+def import_history(
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, readable=True, help="The history as a file.")],
+    format: Annotated[Format, typer.Option(help="What wrote it: JSON of Statuspage v2, or a change log as CSV.")],
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Report only, write nothing.")] = False,
+    timezone_name: Annotated[
+        str, typer.Option("--timezone", metavar="ZONE", help="Of times without one (servicenow), e.g. Europe/Rome.")
+    ] = "UTC",
+    instance: Annotated[
+        str, typer.Option(help="Tells two systems with the same incident numbers apart (servicenow, volvo).")
+    ] = "",
 ) -> None:
-    """Imports a Statuspage v2 history: incidents with their updates. A second run adds only what is new.
+    """Imports the history of another system. A second run adds only what is new.
 
-    \b
-    Impact critical, major, minor, none becomes severity critical, high, medium, low.
     What is odd is told in one line each: kept (imported), skipped, or refused (left out).
+    What each format becomes: docs/howto/import-history.md.
 
     \b
     Example: curl -o history.json https://www.githubstatus.com/api/v2/incidents.json
-             mim incident import statuspage history.json
+             mim incident import history.json --format statuspage
+             mim incident import log.csv --format servicenow --timezone Europe/Rome
     """
-    try:
-        records = list(statuspage.read(_content(file)))
-    except FileRefused as error:
-        raise FileRefused(f"{file.name}: {error.message}") from None
-    report = _run(records, dry_run=dry_run)
+    with file.open("rb") as opened:
+        try:
+            count, records = _records(opened, format, timezone_name, instance)
+        except FileRefused as error:
+            raise FileRefused(f"{file.name}: {error.message}") from None
+        report = run_records(records, count, dry_run=dry_run)
     for problem in report.problems:
         typer.echo(str(problem))
     typer.echo(f"{file.name}: {report}")
@@ -345,7 +347,40 @@ def import_statuspage(
         raise typer.Exit(PARTLY_DONE)
 
 
-def _content(file: Path) -> bytes:
-    if file.stat().st_size > statuspage.MAX_BYTES:
-        raise FileRefused(f"The file is larger than {statuspage.MAX_BYTES:,} bytes. Split it.")
-    return file.read_bytes()
+def _records(file: BinaryIO, format: Format, zone: str, instance: str) -> tuple[int, Iterable[history.Record]]:
+    """How many records to expect, and the records. Raises FileRefused."""
+    source = f"{format}:{_instance(instance)}" if instance else format.value
+    match format:
+        case Format.SERVICENOW:
+            return servicenow.read(file, zone=_zone(zone), source=source)
+        case Format.VOLVO:
+            return volvo.read(file, source=source)
+        case Format.STATUSPAGE:
+            found = list(statuspage.read(file.read(statuspage.MAX_BYTES + 1)))
+            return len(found), found
+
+
+def _instance(name: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9_.-]{1,60}", name):
+        raise Invalid("--instance takes up to 60 letters, digits, dots, dashes and underscores.", field="instance")
+    return name
+
+
+def _zone(name: str) -> ZoneInfo:
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise Invalid(f'No time zone is called "{name}". One is Europe/Rome.', field="timezone") from None
+
+
+def run_records(records: Iterable[history.Record], count: int, *, dry_run: bool) -> ImportReport:
+    """The import, with a progress bar on stderr for a person who looks."""
+    now = timezone.now()
+    if not sys.stderr.isatty():
+        return history.run_import(records, now=now, dry_run=dry_run)
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("Importing", total=count)
+        return history.run_import(records, now=now, dry_run=dry_run, progress=lambda: bar.advance(task))

@@ -71,6 +71,31 @@ class PageIsOpen(DomainError):
     code = "page_answered"
 
 
+class PageIsVoid(DomainError):
+    """This page was undone. Page the team again if it is needed."""
+
+    code = "page_void"
+
+
+class UndoRefused(DomainError):
+    """This can no longer be undone."""
+
+    code = "undo_refused"
+
+
+class TeamUnclear(Invalid):
+    """Several of your teams were paged. Say which one you came for."""
+
+    code = "team_unclear"
+
+
+class NotAPerson(DomainError):
+    """Only a person can do this, in their own name."""
+
+    code = "people_only"
+    status = 403
+
+
 class TeamNotDispatchable(DomainError):
     """This team is switched off. An administrator can activate it."""
 

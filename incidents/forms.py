@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar, Protocol, cast
 
 from django import forms
 from django.core.exceptions import ValidationError
-from django.db.models import Q
 
 from accounts.models import User
 from incidents import moments
-from incidents.actions import EDITABLE
+from incidents.actions import EDITABLE, REACH
 from incidents.board import SHAPES
 from incidents.lifecycle import (
     CommandRole,
-    EventType,
     ExternalImpact,
     Kind,
     Phase,
@@ -26,9 +25,10 @@ from incidents.lifecycle import (
     Visibility,
     allowed_moves,
 )
-from incidents.models import EntryQuerySet, Incident
+from incidents.models import Incident
 from majorops.lib.errors import DomainError, Invalid
 from majorops.lib.times import iso
+from majorops.lib.ulid import parse_ulid
 from teams.models import Team
 
 TITLE_LENGTH = 300
@@ -63,6 +63,14 @@ class Names(Prose):
         return self.to_python(initial or "") != self.to_python(data or "")
 
 
+class YesOrNo(forms.TypedChoiceField):
+    """A switch that says its state in a word; a browser sends it either way, which a checkbox does not."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        choices = [("False", "No"), ("True", "Yes")]
+        super().__init__(choices=choices, coerce=lambda value: str(value) == "True", **kwargs)
+
+
 class Moment(forms.CharField):
     """An instant: `14:02` (UTC), `-7m`, or a full time with its zone. Shown as the last."""
 
@@ -72,6 +80,26 @@ class Moment(forms.CharField):
 
     def prepare_value(self, value: Any) -> Any:
         return iso(value) if isinstance(value, datetime) else value
+
+
+class QuotableLine(Protocol):
+    """A line of the log that a milestone may quote."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def text(self) -> str: ...
+    @property
+    def is_public(self) -> bool: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Theirs:
+    """The other value of a field that two people changed, and the one that was typed."""
+
+    name: str
+    value: str
+    yours: str
 
 
 class Form(forms.Form):
@@ -107,53 +135,6 @@ class Form(forms.Form):
         return self.cleaned_data.get("happened") or self.now
 
 
-class Query(forms.Form):
-    """A filter in the address. An unknown name or value is refused, and the refusal names what there is."""
-
-    #: Parameters that are not filters.
-    others: ClassVar[frozenset[str]] = frozenset({"page"})
-
-    def __init__(self, data: Mapping[str, Any], **kwargs: Any) -> None:
-        super().__init__(data, auto_id="filter-%s", label_suffix="", **kwargs)
-
-    def clean(self) -> dict[str, Any]:
-        known = [*self.fields, *self.others]
-        if unknown := sorted(set(self.data) - set(known)):
-            raise ValidationError(f"There is no filter {unknown[0][:40]}. There are: {', '.join(self.fields)}.")
-        return self.cleaned_data
-
-    @property
-    def is_narrowed(self) -> bool:
-        return self.is_valid() and any(self.cleaned_data.values())
-
-
-def _choice(label: str, any_of: str, choices: Iterable[tuple[str, str]]) -> forms.ChoiceField:
-    offered = list(choices)
-    allowed = ", ".join(value for value, _ in offered)
-    wrong = f"There is no {label.lower()} %(value)s. There are: {allowed}."
-    options = [("", any_of), *offered]
-    return forms.ChoiceField(label=label, choices=options, required=False, error_messages={"invalid_choice": wrong})
-
-
-class SearchForm(Query):
-    q = forms.CharField(label="Title", required=False, max_length=200, widget=forms.TextInput({"type": "search"}))
-    status = _choice("Status", "Any status", [("open", "Open"), *Status.choices])
-    severity = _choice("Severity", "Any severity", Severity.choices)
-    kind = _choice("Kind", "Any kind", Kind.choices)
-
-
-class LogFilter(Query):
-    q = forms.CharField(label="Text", required=False, max_length=200, widget=forms.TextInput({"type": "search"}))
-    type = _choice("Type", "All types", EventType.choices)
-
-    def matching(self, events: EntryQuerySet) -> EntryQuerySet:
-        wanted = self.cleaned_data
-        if wanted["type"]:
-            events = events.filter(type=wanted["type"])
-        text = wanted["q"]
-        return events.filter(Q(title__icontains=text) | Q(description__icontains=text)) if text else events
-
-
 class Happened(Form):
     """With an optional back-date."""
 
@@ -173,16 +154,36 @@ def _typed(read: Any, text: str, now: datetime) -> datetime:
         raise ValidationError(error.message) from None
 
 
-def _audience() -> forms.ChoiceField:
-    choices = [(Visibility.INTERNAL.value, "Internal"), (Visibility.PUBLIC.value, "Public")]
-    return forms.ChoiceField(label="Audience", choices=choices, initial=Visibility.INTERNAL, widget=forms.RadioSelect)
+def _audience(initial: str = "") -> forms.ChoiceField:
+    return forms.ChoiceField(
+        label="Audience",
+        choices=[(Visibility.INTERNAL.value, "Internal"), (Visibility.PUBLIC.value, "Public")],
+        initial=initial,
+        widget=forms.RadioSelect,
+        error_messages={"required": "Choose who reads it: internal or public."},
+    )
 
 
-class LogForm(Happened):
+def _confirmed() -> forms.BooleanField:
+    return forms.BooleanField(required=False, label="Yes, stakeholders and executives may read this")
+
+
+class Published(Happened):
+    """Words for one of two audiences. What stakeholders will read is confirmed."""
+
+    def clean(self) -> dict[str, Any]:
+        said = super().clean() or self.cleaned_data
+        if said.get("visibility") == Visibility.PUBLIC and not said.get("confirmed"):
+            raise ValidationError({"confirmed": "Tick this to publish: what has been read cannot be called back."})
+        return said
+
+
+class LogForm(Published):
     """The first line is the entry's title, the rest its description."""
 
     text = Prose(label="What happened?", rows=2, error_messages={"required": "Write what happened."})
-    visibility = _audience()
+    visibility = _audience(Visibility.INTERNAL)
+    confirmed = _confirmed()
     aliases: ClassVar[dict[str, str]] = {**Happened.aliases, "title": "text", "description": "text"}
 
     def clean_text(self) -> tuple[str, str]:
@@ -201,21 +202,50 @@ class ResponderLogForm(LogForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         del self.fields["visibility"]
+        del self.fields["confirmed"]
 
 
-class UpdateForm(Happened):
+class UpdateForm(Published):
+    """Nobody is the audience until one is chosen."""
+
     content = Prose(label="What do people need to know?", error_messages={"required": "Write the update."})
     visibility = _audience()
+    confirmed = _confirmed()
 
 
 class MilestoneForm(Happened):
+    """`lines` are entries of the log since the last milestone: those that are ticked are quoted below the body."""
+
     PROMISES = (("15", "15 min"), ("30", "30 min"), ("60", "60 min"), ("none", "No promise"))
 
     title = forms.CharField(max_length=200, label="Headline", error_messages={"required": "Give it a headline."})
-    body = Prose(label="What changed, what comes next", error_messages={"required": "Write what changed."})
+    body = Prose(label="What changed, what comes next", required=False)
+    lines = forms.MultipleChoiceField(
+        required=False, widget=forms.CheckboxSelectMultiple, label="Quote from the log since the last milestone"
+    )
     next_update = forms.ChoiceField(choices=PROMISES, initial="30", widget=forms.RadioSelect, label="Next update in")
     next_update_at = Moment(label="or at (UTC)", placeholder="14:30", help_text="Counts before the choice beside it.")
     aliases: ClassVar[dict[str, str]] = {**Happened.aliases, "next_update_eta": "next_update_at"}
+
+    def __init__(self, *args: Any, lines: Iterable[QuotableLine] = (), **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        offered = list(lines)
+        quotes = cast(forms.MultipleChoiceField, self.fields["lines"])
+        quotes.choices = [(line.id, line.text) for line in offered]
+        quotes.initial = [line.id for line in offered if line.is_public]
+        if not offered:
+            del self.fields["lines"]
+
+    def clean(self) -> dict[str, Any]:
+        """The body as it will be read, quoted lines and all."""
+        said = super().clean() or self.cleaned_data
+        offered = cast(forms.MultipleChoiceField, self.fields["lines"]).choices if "lines" in self.fields else []
+        texts = dict(cast("list[tuple[str, str]]", offered))
+        quoted = [f"- {texts[line]}" for line in said.get("lines", [])]
+        said["body"] = "\n".join(filter(None, [said.get("body", "").strip(), *quoted]))
+        if not said["body"]:
+            raise ValidationError({"body": "Write what changed, or tick what the log says."})
+        return said
 
     def clean_next_update_at(self) -> datetime | None:
         text = self.cleaned_data["next_update_at"]
@@ -228,6 +258,35 @@ class MilestoneForm(Happened):
         if at := self.cleaned_data["next_update_at"]:
             return at
         return None if chosen == "none" else self.now + timedelta(minutes=int(chosen))
+
+
+class PromiseForm(Happened):
+    """Nothing new, and when to hear more: the shortest milestone there is."""
+
+    next_update = forms.ChoiceField(
+        choices=MilestoneForm.PROMISES[:-1], required=False, widget=forms.RadioSelect, label="Next update in"
+    )
+    next_update_at = Moment(label="or at (UTC)", placeholder="14:30")
+    reason = forms.CharField(
+        max_length=500, required=False, label="Why, if there is something to say", help_text="Stakeholders read it."
+    )
+    aliases: ClassVar[dict[str, str]] = {**Happened.aliases, "next_update_eta": "next_update_at"}
+
+    def clean(self) -> dict[str, Any]:
+        said = super().clean() or self.cleaned_data
+        if not said.get("next_update") and not said.get("next_update_at") and not self.errors:
+            raise ValidationError({"next_update": "Choose when the next update comes."})
+        return said
+
+    def clean_next_update_at(self) -> datetime | None:
+        text = self.cleaned_data["next_update_at"]
+        return _typed(moments.promised, text, self.now) if text else None
+
+    @property
+    def promise(self) -> datetime:
+        """When the next update is promised for: a typed time counts before a choice."""
+        at: datetime | None = self.cleaned_data["next_update_at"]
+        return at or self.now + timedelta(minutes=int(self.cleaned_data["next_update"]))
 
 
 class AdvanceForm(Happened):
@@ -253,28 +312,54 @@ class StatusForm(Form):
 
 
 class PageForm(Happened):
-    team = forms.ModelChoiceField(
-        Team.objects.none(), label="Team", empty_label="Choose a team", error_messages={"required": "Choose a team."}
+    """The team by name, alias, slug or id; the browser suggests those that can be called."""
+
+    team = forms.CharField(
+        max_length=80,
+        label="Team",
+        widget=forms.TextInput({"list": "known-teams", "autocomplete": "off", "placeholder": "Type a name"}),
+        error_messages={"required": "Choose a team."},
     )
     contact_name = forms.CharField(
         max_length=200, required=False, label="Contact", help_text="Empty: the team's on-call contact."
     )
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        # All teams are accepted and only the active offered: page_team says why a team cannot be paged.
-        choice = cast("forms.ModelChoiceField[Team]", self.fields["team"])
-        choice.queryset = Team.objects.all()
-        offered = [(team.pk, team.name) for team in Team.objects.dispatchable()]
-        choice.widget.choices = [("", "Choose a team"), *offered]
+    def clean_team(self) -> Team:
+        """Any team: page_team says why one that is switched off cannot be paged."""
+        typed = self.cleaned_data["team"]
+        found = Team.objects.called(typed) or _team_with_id(typed)
+        if found is None:
+            raise ValidationError(f"There is no team {typed}. Type the beginning of its name and pick one.")
+        return found
+
+    @property
+    def offered(self) -> list[str]:
+        """The names to suggest."""
+        return [team.name for team in Team.objects.dispatchable()]
+
+
+def _team_with_id(text: str) -> Team | None:
+    try:
+        return Team.objects.filter(pk=parse_ulid(text)).first()
+    except ValueError:
+        return None
 
 
 class AnswerForm(Happened):
     """A paged team acknowledged or arrived."""
 
 
+class StandDownForm(Happened):
+    """The team is not needed after all."""
+
+    reason = forms.CharField(max_length=300, required=False, label="Why is it not needed?")
+
+
 class RoleForm(Happened):
-    """A person by e-mail or name; for the SRE lead any name; `release` leaves the role unclaimed."""
+    """A person by e-mail or name; for the SRE lead any name; `release` leaves the role unclaimed.
+
+    `take` means the person who asks. `instead_of` names the holder whom they agreed to take it from.
+    """
 
     role = forms.ChoiceField(choices=CommandRole.choices, label="Role")
     who = forms.CharField(
@@ -285,12 +370,14 @@ class RoleForm(Happened):
         widget=forms.TextInput({"list": "people"}),
     )
     release = forms.BooleanField(required=False)
+    take = forms.BooleanField(required=False)
+    instead_of = forms.CharField(max_length=160, required=False)
     aliases: ClassVar[dict[str, str]] = {**Happened.aliases, "user": "who", "name": "who"}
 
     def clean(self) -> dict[str, Any]:
         said = super().clean() or self.cleaned_data
         who = said.get("who", "")
-        if said.get("release") or "role" not in said:
+        if said.get("release") or said.get("take") or "role" not in said:
             return {**said, "user": None, "name": ""}
         if not who:
             raise ValidationError({"who": "Say who takes the role, or leave it unclaimed."})
@@ -314,7 +401,18 @@ class ResolveForm(Happened):
         help_text="Published as the final milestone: stakeholders and executives read it.",
         error_messages={"required": "Write the summary: it is the final milestone."},
     )
+    reason = forms.CharField(
+        max_length=500,
+        label="Why resolve it all the same?",
+        help_text="The internal log keeps it.",
+        error_messages={"required": "Something is missing: say why it is resolved all the same."},
+    )
     aliases: ClassVar[dict[str, str]] = {**Happened.aliases, "body": "summary"}
+
+    def __init__(self, *args: Any, has_gaps: bool = False, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if not has_gaps:
+            del self.fields["reason"]
 
 
 class ReopenForm(Happened):
@@ -393,7 +491,8 @@ class DeclareForm(Happened):
 class EditForm(Form):
     """The descriptive fields, with the version and the values the person saw.
 
-    So only what they changed is written, and a colleague's change in between is never lost.
+    So only what they changed is written, and a colleague's change in between is never lost. `only` narrows it to
+    the fields that were sent.
     """
 
     title = forms.CharField(max_length=200, label="Title")
@@ -413,14 +512,32 @@ class EditForm(Form):
     alert_id = forms.CharField(required=False, max_length=200, label="Alert id")
     issue_time = Moment(label="Alert fired (UTC)", placeholder="unknown", help_text="The impact clock starts here.")
     resolve_time = Moment(label="Alert cleared (UTC)", placeholder="unknown", help_text="The impact clock stops here.")
+    restricted = YesOrNo(label="Restricted", help_text="Security or HR: only those who work on it know of it.")
+    publish_status = YesOrNo(label="On the public status page", help_text="Anybody on the internet reads it.")
+    public_title = forms.CharField(required=False, max_length=200, label="Title on the status page")
     version = forms.IntegerField(widget=forms.HiddenInput)
 
-    def __init__(self, *args: Any, incident: Incident, **kwargs: Any) -> None:
-        self.incident = incident
-        seen = {name: getattr(incident, name) for name in (*EDITABLE, "version")}
+    def __init__(
+        self,
+        *args: Any,
+        incident: Incident,
+        may_publish: bool = True,
+        only: Collection[str] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        self.incident, self.may_publish = incident, may_publish
+        seen = {name: getattr(incident, name) for name in (*EDITABLE, *REACH, "version")}
         super().__init__(*args, initial=seen, **kwargs)
-        for name in EDITABLE:
+        left_out = set() if may_publish else {"publish_status", "public_title"}
+        left_out |= set() if only is None else {*EDITABLE, *REACH} - {*only}
+        for name in left_out:
+            del self.fields[name]
+        for name in self.editable:
             self.fields[name].show_hidden_initial = True
+
+    @property
+    def editable(self) -> list[str]:
+        return [name for name in self.fields if name != "version"]
 
     def clean_issue_time(self) -> datetime | None:
         return self._instant("issue_time")
@@ -434,26 +551,33 @@ class EditForm(Form):
 
     @property
     def changes(self) -> dict[str, Any]:
-        """What the person changed, compared with what they saw."""
-        return {name: self.cleaned_data[name] for name in EDITABLE if name in self.changed_data}
+        """What the person changed, compared with what they saw; not where they chose the other's value."""
+        mine = [name for name in self._changed if self.data.get(f"keep-{name}") != "theirs"]
+        return {name: self.cleaned_data[name] for name in mine}
+
+    @property
+    def _changed(self) -> list[str]:
+        return [name for name in self.editable if name in self.changed_data]
 
     @property
     def conflicts(self) -> dict[str, str]:
         """Of the fields the person changed, those a colleague has changed since: the name and the value it has now."""
         if self.data.get("version") == str(self.incident.version):
             return {}
-        stand = {name: self._stands(name) for name in self.changed_data if name in EDITABLE}
+        stand = {name: self._stands(name) for name in self._changed}
         return {name: value for name, value in stand.items() if value != self._plain(self._seen(name))}
 
     def merged(self, theirs: Mapping[str, str]) -> EditForm:
         """The form over the row as it is now: what was typed stays, what was not touched follows the row."""
         typed = {name: self.data.get(name) for name in self.changed_data}
-        stand = {name: self._stands(name) for name in EDITABLE}
+        stand = {name: self._stands(name) for name in self.editable}
         seen = {f"initial-{name}": value for name, value in stand.items()}
         said = {**stand, **typed, **seen, "version": str(self.incident.version)}
-        form = EditForm(said, incident=self.incident, now=self.now, key=self.key)
+        again: dict[str, Any] = {"incident": self.incident, "may_publish": self.may_publish, "only": self.editable}
+        form = EditForm(said, **again, now=self.now, key=self.key)
         for name, value in theirs.items():
-            form.fields[name].theirs = value or "(empty)"  # type: ignore[attr-defined]
+            yours = self._plain(self.data.get(name))
+            form.fields[name].theirs = Theirs(name, value or "(empty)", yours or "(empty)")  # type: ignore[attr-defined]
         return form
 
     def _stands(self, name: str) -> str:

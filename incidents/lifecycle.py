@@ -95,6 +95,29 @@ class EventType(TextChoices):
     ACTION = "action", "Action"
 
 
+class Verb(TextChoices):
+    """What an entry of the log says was done, for programs. Empty where nobody noted it."""
+
+    OPENED = "opened", "Opened"
+    ADVANCED = "advanced", "Advanced"
+    STATUS = "status", "Status changed"
+    EDITED = "edited", "Edited"
+    ROLE = "role", "Role handed over"
+    ENTRY = "entry", "Written"
+    CORRECTED = "corrected", "Corrected"
+    PUBLISHED = "published", "Published"
+    PAGED = "paged", "Team paged"
+    CALLED_AGAIN = "called", "Team called again"
+    ACKNOWLEDGED = "acked", "Page acknowledged"
+    ARRIVED = "arrived", "Team arrived"
+    HERE = "here", "Reported here"
+    STOOD_DOWN = "stood", "Team stood down"
+    INVITED = "invited", "Person invited"
+    RESOLVED = "resolved", "Resolved"
+    REOPENED = "reopened", "Reopened"
+    UNDONE = "undone", "Undone"
+
+
 class CommandRole(TextChoices):
     MIM = "mim", "Major Incident Manager"
     SRE = "sre", "SRE lead"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -42,6 +42,14 @@ class Correction:
 
 
 @dataclass(frozen=True, slots=True)
+class Undone:
+    """Who took it back, and when."""
+
+    actor: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Entry:
     id: str
     at: datetime
@@ -56,6 +64,7 @@ class Entry:
     via: str
     changes: tuple[tuple[str, str, str], ...]
     corrections: tuple[Correction, ...]
+    undone: Undone | None
     may_correct: bool
 
     @property
@@ -104,8 +113,14 @@ def entry_of(event: TimelineEvent, reader: Reader) -> Entry:
         via="" if event.source == Source.WEB else event.get_source_display(),
         changes=tuple(_change(name, pair) for name, pair in changes.items() if name not in TOLD_BY_THE_TITLE),
         corrections=tuple(_correction(later, event) for later in event.corrections.all()),
+        undone=_undone(event),
         may_correct=reader.may_correct(event),
     )
+
+
+def _undone(event: TimelineEvent) -> Undone | None:
+    later: TimelineEvent | None = getattr(event, "undone_by", None)
+    return Undone(later.actor, later.occurred_at) if later else None
 
 
 def _correction(later: TimelineEvent, original: TimelineEvent) -> Correction:
@@ -124,30 +139,49 @@ def _said(value: object) -> str:
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
-def log_rows(entries: Sequence[Entry], visits: Sequence[PhaseEntry], *, silence_until: datetime | None) -> list[LogRow]:
-    """Entries (newest first) with what stands between them. `silence_until`: up to when it may be too quiet."""
-    return list(_log_rows(entries, visits, silence_until))
+def log_rows(
+    entries: Iterable[Entry],
+    visits: Sequence[PhaseEntry],
+    *,
+    silence_until: datetime | None,
+    is_oldest_first: bool = False,
+) -> list[LogRow]:
+    """Entries with what stands between them. `silence_until`: what the first is compared with; None: no silences."""
+    return list(each_row(entries, visits, silence_until, is_oldest_first=is_oldest_first))
 
 
-def _log_rows(entries: Sequence[Entry], visits: Sequence[PhaseEntry], newer: datetime | None) -> Iterator[LogRow]:
+def each_row(
+    entries: Iterable[Entry],
+    visits: Sequence[PhaseEntry],
+    silence_until: datetime | None = None,
+    *,
+    is_oldest_first: bool = False,
+) -> Iterator[LogRow]:
+    """The same one by one, so that a long log need not be held at once."""
     began = [visit.entered_at for visit in visits]
     shown: tuple[object, int] | None = None
+    last = silence_until
     for entry in entries:
-        if newer is not None and newer - entry.at > SILENCE:
-            yield LogRow("gap", f"{words.span(newer - entry.at)} without an entry")
+        if last is not None and (quiet := entry.at - last if is_oldest_first else last - entry.at) > SILENCE:
+            yield LogRow("gap", f"{words.span(quiet)} without an entry")
         place = (entry.at.astimezone(UTC).date(), bisect_right(began, entry.at) - 1)
         if shown is None or place[0] != shown[0]:
             yield LogRow("day", words.day(entry.at))
         if place[1] >= 0 and (shown is None or place[1] != shown[1]):
-            visit = visits[place[1]]
-            name = f"Phase {visit.phase_number} · {visit.get_phase_number_display()}"
-            yield LogRow("phase", f"{name} · since {visit.entered_at.astimezone(UTC):%H:%M}")
+            yield LogRow("phase", _stay(visits[place[1]]))
         shown = place
         yield LogRow("entry", entry=entry)
-        newer = entry.at if newer is not None else None
+        last = entry.at if last is not None else None
+
+
+def _stay(visit: PhaseEntry) -> str:
+    name = f"Phase {visit.phase_number} · {visit.get_phase_number_display()}"
+    return f"{name} · since {visit.entered_at.astimezone(UTC):%H:%M}"
 
 
 def with_corrections(events: EntryQuerySet, viewer: Viewer) -> EntryQuerySet:
-    """Entries, newest first, each with the corrections the viewer reads, as they were written: one query more."""
+    """Entries, newest first, each with what the viewer reads of its corrections, in order, and of its undoing."""
     written = visible(TimelineEvent.objects.order_by("recorded_at", "id"), viewer)
-    return events.newest_first().prefetch_related(Prefetch("corrections", queryset=written))
+    return events.newest_first().prefetch_related(
+        Prefetch("corrections", queryset=written), Prefetch("undone_by", queryset=written)
+    )

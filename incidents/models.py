@@ -1,4 +1,4 @@
-"""A live incident and its history. Rows change only through actions.py; ledgers are written once."""
+"""A live incident and its history. Rows change only through actions; ledgers are written once."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import secrets
 from typing import TYPE_CHECKING, Self
 
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import Exists, F, OuterRef, Q
 from django.utils import timezone
 
 from accounts.models import User
@@ -19,6 +19,7 @@ from incidents.lifecycle import (
     RiskLevel,
     Severity,
     Status,
+    Verb,
     Visibility,
     bridge_limit,
 )
@@ -216,6 +217,16 @@ class TimelineEvent(AppendOnly):
     )
     phase_number = models.PositiveSmallIntegerField(null=True, blank=True, choices=Phase.choices)
     corrects = models.ForeignKey("self", models.PROTECT, null=True, blank=True, related_name="corrections")
+    undoes = models.OneToOneField(
+        "self", models.PROTECT, null=True, blank=True, related_name="undone_by", help_text="The entry this takes back."
+    )
+    verb = models.CharField(max_length=12, choices=Verb.choices, blank=True, help_text="What was done, for programs.")
+    page = models.ForeignKey(
+        "TeamPage", models.PROTECT, null=True, blank=True, related_name="+", help_text="The dispatch it is about."
+    )
+    incident_version = models.PositiveIntegerField(
+        null=True, blank=True, help_text="The version of the incident's row that this made; empty if it changed none."
+    )
     changes = models.JSONField(null=True, blank=True, help_text="Field: [old, new], for entries that changed a field.")
     source = models.CharField(max_length=8, choices=Source.choices, default=Source.WEB)
     external_id = models.CharField(max_length=200, null=True, blank=True)
@@ -238,6 +249,7 @@ class TimelineEvent(AppendOnly):
                 name="timeline_phase_known",
             ),
             models.CheckConstraint(condition=~Q(title=""), name="timeline_title_present"),
+            models.CheckConstraint(condition=Q(verb="") | Q(verb__in=Verb.values), name="timeline_verb_known"),
             models.UniqueConstraint(
                 fields=["incident", "external_id"],
                 condition=Q(external_id__isnull=False),
@@ -247,6 +259,15 @@ class TimelineEvent(AppendOnly):
 
     def __str__(self) -> str:
         return self.title
+
+
+class PhaseEntries(models.Manager["PhaseEntry"]):
+    """The entries that count: those that nobody has undone."""
+
+    def get_queryset(self) -> AppendOnlyQuerySet[PhaseEntry]:
+        undone = TimelineEvent.objects.filter(undoes=OuterRef("event"))
+        rows: AppendOnlyQuerySet[PhaseEntry] = AppendOnlyQuerySet(self.model, using=self._db)
+        return rows.filter(~Exists(undone))
 
 
 class PhaseEntry(AppendOnly):
@@ -260,6 +281,9 @@ class PhaseEntry(AppendOnly):
     entered_by = models.ForeignKey(User, models.PROTECT, null=True, blank=True, related_name="+")
     reason = models.CharField(max_length=500, blank=True)
     event = models.OneToOneField(TimelineEvent, models.PROTECT, related_name="phase_entry")
+
+    objects = PhaseEntries()
+    with_undone = models.Manager.from_queryset(AppendOnlyQuerySet["PhaseEntry"])()
 
     class Meta:
         db_table = "phase_entries"
@@ -400,12 +424,29 @@ class TeamPageQuerySet(models.QuerySet["TeamPage"]):
         return self.filter(arrived_at=None, cancelled_at=None)
 
 
+class TeamPages(models.Manager.from_queryset(TeamPageQuerySet)):  # type: ignore[misc]
+    """The dispatches that count. A void one was undone, or replaced by another row of the same dispatch."""
+
+    def get_queryset(self) -> TeamPageQuerySet:
+        return TeamPageQuerySet(self.model, using=self._db).filter(voided_at=None)
+
+
 class TeamPage(models.Model):
-    """One dispatch of one team to one incident. Answers are set once."""
+    """One dispatch of one team to one incident. Answers are set once: to take one back, the row is voided and the
+    dispatch goes on in another, which `replaces` it."""
 
     ledger = Ledger(
         mutable=("page_count",),
-        set_once=("user", "acknowledged_at", "arrived_at", "arrival_source", "cancelled_at"),
+        set_once=(
+            "user",
+            "acknowledged_at",
+            "arrived_at",
+            "arrival_source",
+            "arrival_recorded_at",
+            "cancelled_at",
+            "voided_at",
+            "voided_by_event",
+        ),
     )
 
     id = ULIDField(primary_key=True, default=new_ulid, editable=False)
@@ -424,12 +465,19 @@ class TeamPage(models.Model):
     acknowledged_at = models.DateTimeField(null=True, blank=True)
     arrived_at = models.DateTimeField(null=True, blank=True)
     arrival_source = models.CharField(max_length=8, null=True, blank=True, choices=ArrivalSource.choices)
+    arrival_recorded_at = models.DateTimeField(null=True, blank=True, help_text="When the arrival was written down.")
     cancelled_at = models.DateTimeField(null=True, blank=True)
     page_count = models.PositiveSmallIntegerField(default=1, help_text="How often the team was called for this.")
     paged_by = models.ForeignKey(User, models.PROTECT, null=True, blank=True, related_name="+")
     recorded_at = models.DateTimeField(default=timezone.now, editable=False)
+    replaces = models.OneToOneField("self", models.PROTECT, null=True, blank=True, related_name="replaced_by")
+    voided_at = models.DateTimeField(null=True, blank=True, editable=False)
+    voided_by_event = models.ForeignKey(
+        TimelineEvent, models.PROTECT, null=True, blank=True, related_name="+", editable=False
+    )
 
-    objects = TeamPageQuerySet.as_manager()
+    objects = TeamPages()
+    with_voided = TeamPageQuerySet.as_manager()
 
     class Meta:
         db_table = "team_pages"
@@ -457,8 +505,13 @@ class TeamPage(models.Model):
             ),
             models.UniqueConstraint(
                 fields=["incident", "team"],
-                condition=Q(arrived_at__isnull=True, cancelled_at__isnull=True),
+                condition=Q(arrived_at__isnull=True, cancelled_at__isnull=True, voided_at__isnull=True),
                 name="team_pages_one_open_per_team",
+            ),
+            models.CheckConstraint(
+                condition=Q(voided_at=None, voided_by_event=None)
+                | Q(voided_at__isnull=False, voided_by_event__isnull=False),
+                name="team_pages_void_says_by_what",
             ),
         ]
 
@@ -469,6 +522,11 @@ class TeamPage(models.Model):
     def bridge_minutes(self) -> int | None:
         """The limit this dispatch is judged by, in minutes."""
         return bridge_limit(self.alarm_level)
+
+    @property
+    def has_client_time(self) -> bool:
+        """Self-reported later than it happened: by the clock of the engineer's device."""
+        return self.arrival_source == ArrivalSource.SELF and self.arrival_recorded_at not in (None, self.arrived_at)
 
     @property
     def time_to_bridge(self) -> timedelta | None:
@@ -494,3 +552,69 @@ class Participant(models.Model):
 
     def __str__(self) -> str:
         return str(self.user)
+
+
+class DeliveryState(models.TextChoices):
+    """What became of sending a page to one address."""
+
+    WAITING = "waiting", "Being sent"
+    SENT = "sent", "Sent"
+    FAILED = "failed", "Not sent"
+    DROPPED = "dropped", "Not needed any more"
+
+
+class Delivery(models.Model):
+    """One call of a team, to be sent to one of its addresses. It is sent at least once: perhaps twice, never not."""
+
+    ledger = Ledger(mutable=("state", "attempts", "next_try_at"))
+
+    id = ULIDField(primary_key=True, default=new_ulid, editable=False)
+    page = models.ForeignKey(TeamPage, models.PROTECT, related_name="deliveries")
+    call = models.PositiveSmallIntegerField(help_text="The first call of the team, or the second...")
+    address = models.CharField(max_length=300, help_text="Its kind and host; the rest may be secret.")
+    fingerprint = models.CharField(max_length=64, editable=False, help_text="Finds the address among the team's.")
+    queued_at = models.DateTimeField()
+    redelivers = models.ForeignKey("self", models.PROTECT, null=True, blank=True, related_name="redelivered")
+    state = models.CharField(max_length=8, choices=DeliveryState.choices, default=DeliveryState.WAITING)
+    attempts = models.PositiveSmallIntegerField(default=0)
+    next_try_at = models.DateTimeField(null=True, blank=True, help_text="Empty once nothing more is tried.")
+
+    class Meta:
+        db_table = "deliveries"
+        verbose_name_plural = "deliveries"
+        ordering = ["-id"]
+        indexes = [
+            models.Index(fields=["next_try_at"], name="deliveries_due", condition=Q(next_try_at__isnull=False)),
+        ]
+        constraints = [
+            one_of("state", DeliveryState, "deliveries_state_known"),
+            models.CheckConstraint(
+                condition=Q(state=DeliveryState.WAITING, next_try_at__isnull=False)
+                | (~Q(state=DeliveryState.WAITING) & Q(next_try_at=None)),
+                name="deliveries_waiting_has_next_try",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.page} to {self.address}"
+
+
+class DeliveryAttempt(AppendOnly):
+    """One try to send a delivery, and what came of it."""
+
+    id = ULIDField(primary_key=True, default=new_ulid, editable=False)
+    delivery = models.ForeignKey(Delivery, models.PROTECT, related_name="tries")
+    number = models.PositiveSmallIntegerField()
+    tried_at = models.DateTimeField()
+    was_sent = models.BooleanField()
+    error = models.CharField(max_length=300, blank=True, help_text="Why not, without what is secret.")
+
+    class Meta:
+        db_table = "delivery_attempts"
+        ordering = ["delivery", "number"]
+        constraints = [
+            models.UniqueConstraint(fields=["delivery", "number"], name="delivery_attempts_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"try {self.number} of {self.delivery}"

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from incidents.lifecycle import Phase, Severity
+from teams.alarm import AlarmLevel
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +22,25 @@ class PastUpdate:
 
 
 @dataclass(frozen=True, slots=True)
+class PastDispatch:
+    """One team that the source called, and what became of it."""
+
+    team_id: str
+    #: As the source spells it.
+    team_name: str
+    alarm_level: AlarmLevel | None
+    paged_at: datetime
+    acknowledged_at: datetime | None = None
+    arrived_at: datetime | None = None
+    #: When it was sent home without having come.
+    cancelled_at: datetime | None = None
+
+    @property
+    def is_waiting(self) -> bool:
+        return self.arrived_at is None and self.cancelled_at is None
+
+
+@dataclass(frozen=True, slots=True)
 class PastIncident:
     """An incident that another system recorded, with that system's own times."""
 
@@ -31,9 +51,12 @@ class PastIncident:
     detected_at: datetime
     #: None while the source has it open.
     resolved_at: datetime | None
+    #: When it was first felt or reported, where the source has that; an acknowledgement is measured from it.
+    issue_time: datetime | None = None
     updates: tuple[PastUpdate, ...] = ()
     #: Phases the source's states stand for, beside Alert and Resolution.
     phases: tuple[tuple[Phase, datetime], ...] = ()
     is_monitoring: bool = False
     affected_systems: tuple[str, ...] = ()
+    dispatches: tuple[PastDispatch, ...] = ()
     metadata: Mapping[str, object] = field(default_factory=dict)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from datetime import timedelta
+from typing import Any, ClassVar
 
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from accounts.serializers import Person
+from incidents import clock
 from incidents.audience import Audience
 from incidents.lifecycle import (
     CommandRole,
@@ -105,7 +107,7 @@ class IncidentShown(OfIncident):
     public_title = serializers.CharField()
     public_id = serializers.CharField()
     opened_by = serializers.CharField(allow_null=True)
-    version = serializers.IntegerField(help_text="Grows with every change; also the ETag.")
+    version = serializers.IntegerField(help_text="Grows with every change; the first part of the ETag.")
 
     def to_representation(self, incident: Incident) -> dict[str, Any]:
         shown = super().to_representation(incident)
@@ -125,6 +127,8 @@ class EntryShown(Shown):
     visibility = OneOf(Visibility, shown=by_value, allow_null=True, help_text="Null: both audiences.")
     phase_number = serializers.IntegerField(allow_null=True)
     corrects = serializers.CharField(source="corrects_id", allow_null=True, help_text="The entry this one replaces.")
+    undoes = serializers.CharField(source="undoes_id", allow_null=True, help_text="The entry this one takes back.")
+    verb = serializers.CharField(help_text="What was done, for programs; empty where nobody noted it.")
     changes = serializers.SerializerMethodField(help_text="Field: [old, new].")
     source = serializers.CharField()  # type: ignore[assignment]  # a field of this name, not Field.source
 
@@ -168,9 +172,57 @@ class TeamPageShown(Shown):
     acknowledged_at = Time(allow_null=True)
     arrived_at = Time(allow_null=True)
     arrival_source = OneOf(ArrivalSource, shown=by_value, allow_null=True)
+    arrival_recorded_at = Time(allow_null=True, help_text="Other than arrivedAt: told later, or by a device's clock.")
     cancelled_at = Time(allow_null=True)
     page_count = serializers.IntegerField()
     bridge_minutes = serializers.IntegerField(allow_null=True, help_text="The limit; null without one.")
+
+
+class ParticipantShown(Shown):
+    """Somebody who takes part: invited, and here since `joinedAt`."""
+
+    id = serializers.CharField()
+    person = serializers.CharField(source="user.name")
+    joined_at = Time(allow_null=True, help_text='When they pressed "I\'m here".')
+    created_at = Time(help_text="When they were invited, or came.")
+
+
+class HereShown(Shown):
+    """What "I'm here" came to."""
+
+    is_new = serializers.BooleanField(help_text="False where it was known already: nothing was written.")
+    participant = ParticipantShown()
+    page = TeamPageShown(allow_null=True, help_text="The call of your team that this answers, if there is one.")
+
+
+class MetricsShown(Shown):
+    """The five derived figures, as far as their reader reads what they are made of. They are never stored, and the
+    durations run on while the incident is open. `context["now"]` is the moment they are asked for."""
+
+    total_duration_ms = serializers.SerializerMethodField(help_text="Since it was detected.")
+    impact_duration_ms = serializers.SerializerMethodField(help_text="Since the alert. Null: no alert time is known.")
+    affected_users = serializers.IntegerField(source="customer_count", allow_null=True, help_text="Null: not known.")
+    current_phase_label = serializers.CharField(source="get_phase_display")
+    updates_posted = serializers.IntegerField(help_text="Those this reader may read.")
+
+    NEEDS: ClassVar = {"impactDurationMs": "issue_time", "affectedUsers": "customer_count"}
+
+    def to_representation(self, incident: Incident) -> dict[str, Any]:
+        seen = readable(Incident, self.context["request"].user, incident)
+        shown = super().to_representation(incident)
+        return {name: value for name, value in shown.items() if self.NEEDS.get(name, "id") in seen}
+
+    def get_total_duration_ms(self, incident: Incident) -> int:
+        return _milliseconds(clock.elapsed(incident.detected_at, self.context["now"], incident.resolved_at))
+
+    def get_impact_duration_ms(self, incident: Incident) -> int | None:
+        over_at = incident.resolve_time or incident.resolved_at
+        felt = clock.impact(incident.issue_time, self.context["now"], over_at)
+        return None if felt is None else _milliseconds(felt)
+
+
+def _milliseconds(span: timedelta) -> int:
+    return span // timedelta(milliseconds=1)
 
 
 class IncidentDetail(IncidentShown):
@@ -242,6 +294,22 @@ class Stamped(Body):
 class PhaseBody(Stamped):
     phase = Whole(min_value=1, max_value=8)
     reason = Text(max_length=500, allow_blank=True, required=False, help_text="Needed to go back into 2 or 3.")
+
+
+class HereBody(Stamped):
+    team = Text(max_length=60, required=False, help_text="Slug. Needed where several of your teams were paged.")
+
+
+class UndoBody(Body):
+    entry = Text(max_length=26, required=False, help_text="Id of the log entry. Default: the last you may undo.")
+
+
+class StandDownBody(Stamped):
+    reason = Text(max_length=500, help_text="The log keeps it.")
+
+
+class InviteBody(Stamped):
+    user = Person(help_text="Who shall read and write here as if their team had been paged.")
 
 
 class StatusBody(Stamped):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from functools import partial
-from typing import cast
+from typing import Any, cast
 
 from django.contrib.auth.models import AnonymousUser
 from django.db.models import BooleanField, Case, Count, Exists, OuterRef, Q, QuerySet, Subquery, Value, When
@@ -23,6 +23,7 @@ from incidents.models import (
     ArrivalSource,
     Incident,
     IncidentQuerySet,
+    Milestone,
     Participant,
     StatusUpdate,
     TeamPage,
@@ -122,6 +123,18 @@ def incidents_for(viewer: Viewer) -> IncidentQuerySet:
     return cast(IncidentQuerySet, seen.annotate(updates_posted=posted))
 
 
+def with_marks(incidents: IncidentQuerySet, viewer: Viewer) -> IncidentQuerySet:
+    """Rows of `incidents_for` with `entries_read` and `milestones_read`: how many rows of these ledgers the viewer
+    reads. Ledgers only grow, so what is shown of them changes exactly when a count does."""
+    entries = visible(TimelineEvent.objects.filter(incident=OuterRef("pk")), viewer)
+    milestones = visible(Milestone.objects.filter(incident=OuterRef("pk")), viewer)
+    return incidents.annotate(entries_read=_count(entries), milestones_read=_count(milestones))
+
+
+def _count(rows: QuerySet[Any]) -> Coalesce:
+    return Coalesce(Subquery(rows.order_by().values("incident").annotate(n=Count("pk")).values("n")), 0)
+
+
 def audience_for(viewer: Viewer, incident: Incident) -> Audience:
     """What this viewer reads and may do on this incident. One query, none if it came from `incidents_for`."""
     was_called = getattr(incident, "was_called", None)
@@ -146,6 +159,17 @@ def named(viewer: object) -> Q:
     return called(viewer) | Q(mim=viewer) | Q(leader=viewer) | Q(service_manager=viewer) | Q(customer_ops=viewer)
 
 
+def people_named(incident_id: str) -> set[str]:
+    """The ids of everybody whom `named` finds on this incident. One query."""
+    roles = ("mim", "leader", "service_manager", "customer_ops")
+    incident = Incident.objects.filter(pk=incident_id).order_by()
+    pages = TeamPage.objects.filter(incident=incident_id).order_by()
+    found = [incident.values_list(role) for role in roles]
+    found += [pages.values_list("user"), pages.values_list("team__memberships__user")]
+    taking_part = Participant.objects.filter(incident=incident_id).order_by().values_list("user")
+    return {person for (person,) in taking_part.union(*found) if person is not None}
+
+
 def reads_restricted(viewer: object) -> bool:
     """Whether security and HR incidents exist for this viewer without being named in them. Never for a program."""
     return isinstance(viewer, User) and viewer.can(Can.COMMAND)
@@ -153,8 +177,7 @@ def reads_restricted(viewer: object) -> bool:
 
 def _updates(*, internal: bool) -> Coalesce:
     rows: QuerySet[StatusUpdate] = StatusUpdate.objects.for_audience(internal=internal)
-    count = rows.filter(incident=OuterRef("pk")).order_by().values("incident").annotate(n=Count("pk")).values("n")
-    return Coalesce(Subquery(count), 0)
+    return _count(rows.filter(incident=OuterRef("pk")))
 
 
 class NotCalled(DomainError):

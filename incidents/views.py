@@ -1,17 +1,18 @@
-"""The incident pages. Each view parses, calls one action, and answers; what is shown is made in board.py."""
+"""The page of one incident. Each view parses, calls one action, and answers; what is shown is made in board.py."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import datetime
 from functools import wraps
-from typing import Any, cast
+from typing import Any
+from urllib.parse import urlencode
 
 from django.contrib import messages
-from django.core.paginator import Paginator
-from django.http import HttpRequest, HttpResponse
+from django.core.exceptions import NON_FIELD_ERRORS
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_GET, require_http_methods
 
@@ -19,103 +20,46 @@ from accounts.models import User
 from accounts.permissions import RoleRequired
 from accounts.refusals import refusal
 from accounts.roles import Can
-from incidents import actions, words
+from incidents import actions, live, words
 from incidents.actions import Stamp
 from incidents.audience import Audience
-from incidents.board import Board, board, missing_before_resolve, rows, severity_badge
-from incidents.errors import AlreadyOpen
+from incidents.board import board, missing_before_resolve, severity_badge
+from incidents.desk import command_page
+from incidents.errors import IncidentChanged
 from incidents.forms import (
     AdvanceForm,
     AnswerForm,
     CorrectForm,
-    DeclareForm,
     EditForm,
     Form,
-    LogFilter,
     LogForm,
     MilestoneForm,
     PageForm,
+    PromiseForm,
     ReopenForm,
     ResolveForm,
     ResponderLogForm,
     RoleForm,
-    SearchForm,
+    StandDownForm,
     StatusForm,
     UpdateForm,
 )
-from incidents.lifecycle import CommandRole, Phase, Severity, Status
-from incidents.logbook import Reader, entry_of, log_rows, with_corrections
-from incidents.models import ArrivalSource, Incident, IncidentQuerySet, Source, TeamPage, TimelineEvent
-from incidents.pages import Page
+from incidents.lifecycle import CommandRole, Phase, Status
+from incidents.logbook import Reader, entry_of, with_corrections
+from incidents.models import ArrivalSource, Incident, Source, TeamPage, TimelineEvent
+from incidents.pages import Page, asked_incident, person
 from incidents.pages import page as answered_for
-from incidents.viewing import NotCalled, arrival_source, audience_for, check_may_correct, incidents_for
+from incidents.pages import stamp as stamp_of
+from incidents.viewing import (
+    NotCalled,
+    arrival_source,
+    audience_for,
+    check_may_correct,
+    check_may_edit,
+    incidents_for,
+)
 from majorops.lib.errors import DomainError
 from majorops.lib.visibility import visible
-
-PAGE_SIZE = 50
-LOG_PAGE_SIZE = 200
-#: How many people the browser suggests; any other can be typed.
-SUGGESTED = 100
-
-_BY_SEVERITY = list(Severity)
-
-
-# --- Lists ---
-
-
-@answered_for(Can.READ_INCIDENTS)
-@require_GET
-def incident_list(request: HttpRequest) -> HttpResponse:
-    now, asked = timezone.now(), SearchForm(request.GET)
-    if not asked.is_valid():
-        return render(request, "incidents/list.html", {"filters": asked, "now": now}, status=400)
-    found = _matching(incidents_for(_user(request)), asked.cleaned_data)
-    active = sorted(found.active(), key=lambda incident: _BY_SEVERITY.index(Severity(incident.severity)))
-    resolved = found.filter(status=Status.RESOLVED)
-    history = Paginator(resolved.newest_first(), PAGE_SIZE).get_page(request.GET.get("page"))
-    context = {
-        "filters": asked,
-        "now": now,
-        "active": rows(active, now),
-        "history": rows(history, now),
-        "page": history,
-        "last": None if active else resolved.order_by("-resolved_at").first(),
-    }
-    return render(request, "incidents/list.html", context)
-
-
-def _matching(incidents: IncidentQuerySet, wanted: dict[str, str]) -> IncidentQuerySet:
-    exact = {name: wanted[name] for name in ("severity", "kind") if wanted[name]}
-    found = incidents.filter(**exact)
-    if wanted["status"]:
-        found = (
-            found.exclude(status=Status.RESOLVED)
-            if wanted["status"] == "open"
-            else found.filter(status=wanted["status"])
-        )
-    return found.filter(title__icontains=wanted["q"]) if wanted["q"] else found
-
-
-@answered_for(Can.COMMAND)
-@require_http_methods(["GET", "POST"])
-def declare(request: HttpRequest) -> HttpResponse:
-    """Title and severity; the rest may come prefilled in the link of an alert."""
-    now = timezone.now()
-    if request.method == "GET":
-        said = {name: request.GET[name] for name in DeclareForm.base_fields if name in request.GET}
-        return render(request, "incidents/new.html", {"form": DeclareForm(now=now, initial=said)})
-    form, existing = DeclareForm(request.POST, now=now), None
-    try:
-        if form.is_valid():
-            incident = actions.open_incident(stamp=_stamp(request, form), **form.said)
-            messages.success(request, "Declared. The clock is running.")
-            return redirect("incidents:detail", incident.pk)
-    except DomainError as error:
-        form.refuse(error)
-        existing = error.details.get("incident_id") if isinstance(error, AlreadyOpen) else None
-        return render(request, "incidents/new.html", {"form": form, "existing": existing}, status=error.status)
-    return render(request, "incidents/new.html", {"form": form}, status=422)
-
 
 # --- One incident ---
 
@@ -123,85 +67,28 @@ def declare(request: HttpRequest) -> HttpResponse:
 @answered_for(Can.READ_INCIDENTS)
 @require_GET
 def detail(request: HttpRequest, incident_id: str) -> HttpResponse:
-    return _command_page(request, _incident(request, incident_id), timezone.now())
-
-
-@answered_for(Can.READ_INCIDENTS)
-@require_GET
-def log(request: HttpRequest, incident_id: str) -> HttpResponse:
-    """The whole log, newest first, filtered by what stands in the address."""
-    now, user, asked = timezone.now(), _user(request), LogFilter(request.GET)
-    incident = _incident(request, incident_id)
-    reader = Reader(user, audience_for(user, incident))
-    context = {"incident": incident, "severity": severity_badge(incident.severity), "filters": asked, "now": now}
-    if not asked.is_valid():
-        return render(request, "incidents/log.html", context, status=400)
-    internal = reader.audience.reads_internal
-    events = with_corrections(asked.matching(visible(incident.timeline.filter(corrects=None), user)), user)
-    page = Paginator(events, LOG_PAGE_SIZE).get_page(request.GET.get("page"))
-    entries = [entry_of(event, reader) for event in page]
-    visits = list(visible(incident.phase_entries.order_by("entered_at", "id"), user)) if internal else []
-    quiet_until = entries[0].at if entries and internal and not asked.is_narrowed else None
-    context |= {"page": page, "log": log_rows(entries, visits, silence_until=quiet_until)}
-    return render(request, "incidents/log.html", context)
-
-
-def _user(request: HttpRequest) -> User:
-    return cast(User, request.user)
-
-
-def _incident(request: HttpRequest, incident_id: str) -> Incident:
-    """The incident, if this person may see it; otherwise it does not exist."""
-    return get_object_or_404(incidents_for(_user(request)), pk=incident_id)
-
-
-def _stamp(request: HttpRequest, form: Form) -> Stamp:
-    return Stamp(by=_user(request), at=form.at, now=form.now, source=Source.WEB)
+    """The page; `?text=` begins an update or a milestone with one of the texts of this phase."""
+    return _command_page(request, incident_id, timezone.now(), canned=request.GET.get("text", ""))
 
 
 def _command_page(
-    request: HttpRequest, incident: Incident, now: datetime, *, refused: Form | None = None, status: int = 200
+    request: HttpRequest,
+    incident_id: str,
+    now: datetime,
+    *,
+    refused: Form | None = None,
+    canned: str = "",
+    status: int = 200,
 ) -> HttpResponse:
     """The page of one incident. A refused form stands where it was sent from, with what was typed in it.
 
     If its place is gone (the incident was resolved, the team has come), it stands on top.
     """
-    user = _user(request)
-    audience = audience_for(user, incident)
-    shown = board(incident, user, audience, now)
-    forms = _forms(incident, audience, now) | _answers(shown, now)
-    if refused and refused.key in forms:
-        forms[refused.key] = refused
-    context = {
-        "board": replace(shown, teams=[replace(row, form=forms.get(f"answer-{row.id}")) for row in shown.teams]),
-        "stray": refused if refused and refused.key not in forms else None,
-        "incident": incident,
-        "forms": forms,
-        "now": now,
-        "people": visible(User.objects.all(), user)[:SUGGESTED] if audience.may_command else [],
-        "next_status": Status.ACTIVE if incident.status == Status.MONITORING else Status.MONITORING,
-    }
-    return render(request, "incidents/detail.html", context, status=status)
-
-
-def _forms(incident: Incident, audience: Audience, now: datetime) -> dict[str, Form]:
-    """The empty forms this person gets."""
-    forms: dict[str, Form] = {}
-    if audience.may_post:
-        forms["post"] = (LogForm if audience.may_command else ResponderLogForm)(now=now, key="post")
-    if audience.may_command and incident.is_open:
-        forms["update"] = UpdateForm(now=now, key="update")
-        forms["milestone"] = MilestoneForm(now=now, key="milestone")
-        forms["advance"] = AdvanceForm(now=now, key="advance", incident=incident)
-        forms["page"] = PageForm(now=now, key="page")
-        forms["role"] = RoleForm(now=now, key="role")
-    return forms
-
-
-def _answers(shown: Board, now: datetime) -> dict[str, Form]:
-    """A small form for each team that is still awaited."""
-    keys = [f"answer-{row.id}" for row in shown.teams if row.may_answer]
-    return {key: AnswerForm(now=now, key=key) for key in keys}
+    state = live.state_for(person(request), incident_id, now)
+    if state is None:
+        raise Http404
+    context = command_page(state.incident, person(request), now, refused=refused, canned=canned)
+    return render(request, "incidents/detail.html", context | {"standing": state.standing}, status=status)
 
 
 # --- What people do on the page: one address each ---
@@ -209,9 +96,7 @@ def _answers(shown: Board, now: datetime) -> dict[str, Form]:
 Act = Callable[..., str]
 
 
-def _doing(
-    form_class: type[Form], key: str, *, may: str = "may_command"
-) -> Callable[[Act], Callable[..., HttpResponse]]:
+def _doing(form_class: type[Form], key: str, *, may: str = "may_command") -> Callable[[Act], Page]:
     """An address that takes one form of the command page.
 
     Parses, calls `act(request, incident, form, stamp)`, and goes back to the page with the sentence it returns.
@@ -224,10 +109,10 @@ def _doing(
         @require_http_methods(["GET", "POST"])
         @wraps(act)
         def view(request: HttpRequest, incident_id: str, **route: str) -> HttpResponse:
-            incident = _incident(request, incident_id)
+            incident = asked_incident(request, incident_id)
             if request.method == "GET":
                 return redirect("incidents:detail", incident.pk)
-            audience = audience_for(_user(request), incident)
+            audience = audience_for(person(request), incident)
             if not getattr(audience, may):
                 return refusal(request, NotCalled() if may == "may_post" else RoleRequired.to(Can.COMMAND))
             form = _bound(form_class, request, incident, audience, key="-".join([key, *route.values()]))
@@ -239,25 +124,64 @@ def _doing(
 
 
 def _bound(form_class: type[Form], request: HttpRequest, incident: Incident, audience: Audience, key: str) -> Form:
+    """The form as it was sent, with what it needs to know of the incident."""
     if form_class is LogForm and not audience.may_command:
         form_class = ResponderLogForm
-    needs = {"incident": incident} if form_class is AdvanceForm else {}
-    return form_class(request.POST, now=timezone.now(), key=key, **needs)
+    now = timezone.now()
+    needs: dict[str, Any] = {}
+    if form_class in (AdvanceForm, EditForm):
+        needs["incident"] = incident
+    if form_class is MilestoneForm:
+        needs["lines"] = board(incident, person(request), audience, now).lines if "lines" in request.POST else ()
+    if form_class is EditForm:
+        needs |= {"may_publish": audience.may_publish, "only": request.POST.keys()}
+    return form_class(request.POST, now=now, key=key, **needs)
+
+
+class AsksFirst(Exception):
+    """What was sent needs a yes on a page of its own, at this address."""
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+        super().__init__(address)
 
 
 def _carry_out(act: Act, request: HttpRequest, incident: Incident, form: Form, **route: str) -> HttpResponse:
     if not form.is_valid():
-        return _command_page(request, incident, form.now, refused=form, status=422)
+        return _command_page(request, incident.pk, form.now, refused=form, status=422)
     try:
-        done = act(request, incident, form, _stamp(request, form), **route)
+        done = act(request, incident, form, stamp_of(request, form), **route)
+    except AsksFirst as question:
+        return redirect(question.address)
     except DomainError as error:
         if error.status == 403:
             return refusal(request, error)
         form.refuse(error)
-        as_it_is = incidents_for(_user(request)).get(pk=incident.pk)
-        return _command_page(request, as_it_is, form.now, refused=form, status=error.status)
-    messages.success(request, done + _backdated(form))
+        if isinstance(form, EditForm):
+            form = _over(form, incidents_for(person(request)).get(pk=incident.pk))
+        return _command_page(request, incident.pk, form.now, refused=form, status=error.status)
+    _told(request, incident, form, done + _backdated(form))
     return redirect("incidents:detail", incident.pk)
+
+
+def _over(form: EditForm, incident: Incident) -> EditForm:
+    """The refused edit over the row as it is by now, with both values where two people changed one."""
+    form.incident = incident
+    conflicts, refusals = form.conflicts, form.errors
+    if not conflicts:
+        return form
+    again = form.merged(conflicts)
+    for name, sentences in refusals.items():
+        again.add_error(None if name == NON_FIELD_ERRORS else name, sentences)
+    return again
+
+
+def _told(request: HttpRequest, incident: Incident, form: Form, sentence: str) -> None:
+    """Says what was done, with a way to undo it for as long as there is one."""
+    offers = actions.undoable(incident, person(request), form.now)
+    newest = next((offer for offer in offers if offer.event.recorded_at >= form.now), None)
+    address = reverse("incidents:undo", args=[incident.pk, newest.event.pk]) if newest else ""
+    messages.success(request, sentence, extra_tags=address)
 
 
 def _backdated(form: Form) -> str:
@@ -290,6 +214,17 @@ def milestone(request: HttpRequest, incident: Incident, form: MilestoneForm, sta
     return f"Milestone {cut.sequence} published.{promise}"
 
 
+@_doing(PromiseForm, "promise")
+def promise(request: HttpRequest, incident: Incident, form: PromiseForm, stamp: Stamp) -> str:
+    """Moves the promise by keeping it: people are told that there is nothing new, and when to hear more."""
+    since, due = incident.last_communicated_at, words.hour(form.promise, form.now)
+    said = f"Nothing has changed since {words.hour(since, form.now)}." if since else "There is nothing new to say yet."
+    reason = form.cleaned_data["reason"] or "The teams go on working."
+    title, body = f"No change, next update {due}", f"{said} {reason} Next update at {due}."
+    cut = actions.cut_milestone(incident, title=title, body=body, next_update_eta=form.promise, stamp=stamp)
+    return f"Milestone {cut.sequence} published: no change. Next update promised for {due}."
+
+
 @_doing(AdvanceForm, "advance")
 def advance(request: HttpRequest, incident: Incident, form: Form, stamp: Stamp) -> str:
     said = form.cleaned_data
@@ -313,7 +248,7 @@ def page(request: HttpRequest, incident: Incident, form: Form, stamp: Stamp) -> 
 @_doing(AnswerForm, "answer", may="may_post")
 def acknowledge(request: HttpRequest, incident: Incident, form: Form, stamp: Stamp, page_id: str) -> str:
     dispatch = _dispatch(request, incident, page_id)
-    arrival_source(_user(request), dispatch)
+    arrival_source(person(request), dispatch)
     actions.acknowledge_page(incident, dispatch, stamp=stamp)
     return f"{dispatch.team.name} acknowledged."
 
@@ -321,23 +256,55 @@ def acknowledge(request: HttpRequest, incident: Incident, form: Form, stamp: Sta
 @_doing(AnswerForm, "answer", may="may_post")
 def arrive(request: HttpRequest, incident: Incident, form: Form, stamp: Stamp, page_id: str) -> str:
     dispatch = _dispatch(request, incident, page_id)
-    source: ArrivalSource = arrival_source(_user(request), dispatch)
+    source: ArrivalSource = arrival_source(person(request), dispatch)
     actions.record_arrival(incident, dispatch, arrival_source=source, stamp=stamp)
     return f"{dispatch.team.name} on the bridge."
 
 
+@_doing(StandDownForm, "down")
+def stand_down(request: HttpRequest, incident: Incident, form: Form, stamp: Stamp, page_id: str) -> str:
+    dispatch = _dispatch(request, incident, page_id)
+    actions.stand_down(incident, dispatch, reason=form.cleaned_data["reason"], stamp=stamp)
+    return f"{dispatch.team.name} stood down."
+
+
 def _dispatch(request: HttpRequest, incident: Incident, page_id: str) -> TeamPage:
-    pages = visible(incident.team_pages.select_related("team"), _user(request))
+    pages = visible(incident.team_pages.select_related("team"), person(request))
     return get_object_or_404(pages, pk=page_id)
 
 
 @_doing(RoleForm, "role")
 def role(request: HttpRequest, incident: Incident, form: Form, stamp: Stamp) -> str:
-    said = form.cleaned_data
-    actions.assign_role(incident, said["role"], user=said["user"], name=said["name"], stamp=stamp)
-    holder = said["user"].name if said["user"] else said["name"]
-    label = CommandRole(said["role"]).label
-    return f"{holder} is {label}." if holder else f"{label} is unclaimed."
+    """Taking a role from somebody else asks first; so it does again if by then it is somebody else's."""
+    said, user = form.cleaned_data, person(request)
+    taker = user if said["take"] else said["user"]
+    holder = incident.holder(CommandRole(said["role"]))
+    if holder and holder != user and said["instead_of"] != _name_of(holder):
+        query = {"role": said["role"], "who": taker.email if taker else said["name"], "release": said["release"] or ""}
+        raise AsksFirst(f"{reverse('incidents:takeover', args=[incident.pk])}?{urlencode(query)}")
+    actions.assign_role(incident, said["role"], user=taker, name=said["name"], stamp=stamp)
+    label, now_held = CommandRole(said["role"]).label, taker.name if taker else said["name"]
+    return f"{now_held} is {label}." if now_held else f"{label} is unclaimed."
+
+
+def _name_of(holder: User | str) -> str:
+    return holder.email if isinstance(holder, User) else holder
+
+
+@_doing(EditForm, "facts")
+def field(request: HttpRequest, incident: Incident, form: EditForm, stamp: Stamp) -> str:
+    """One fact, changed where it stands."""
+    check_may_edit(person(request), form.editable)
+    if form.conflicts:
+        raise IncidentChanged("Somebody changed this meanwhile. Both values are below: choose one.")
+    actions.edit_incident(incident, form.changes, stamp=stamp, expected_version=incident.version)
+    return "Saved." if form.changes else "Nothing was changed."
+
+
+@_doing(Form, "undo", may="may_post")
+def undo(request: HttpRequest, incident: Incident, form: Form, stamp: Stamp, entry_id: str) -> str:
+    event = get_object_or_404(visible(incident.timeline.all(), person(request)), pk=entry_id)
+    return actions.undo(incident, event, stamp=stamp).title + "."
 
 
 # --- Forms with a page of their own ---
@@ -350,7 +317,7 @@ def _commanding(view: Page) -> Page:
     @require_http_methods(["GET", "POST"])
     @wraps(view)
     def guarded(request: HttpRequest, incident_id: str, **route: str) -> HttpResponse:
-        return view(request, _incident(request, incident_id), timezone.now(), **route)
+        return view(request, asked_incident(request, incident_id), timezone.now(), **route)
 
     return guarded
 
@@ -361,42 +328,64 @@ def _form_page(request: HttpRequest, template: str, incident: Incident, form: Fo
     return render(request, template, context | more, status=status)
 
 
-def _done(request: HttpRequest, incident: Incident, sentence: str) -> HttpResponse:
-    messages.success(request, sentence)
+def _done(request: HttpRequest, incident: Incident, form: Form, sentence: str) -> HttpResponse:
+    _told(request, incident, form, sentence)
     return redirect("incidents:detail", incident.pk)
 
 
 @_commanding
 def edit(request: HttpRequest, incident: Incident, now: datetime) -> HttpResponse:
     """Writes what the person changed. A field that somebody else changed meanwhile shows both values."""
-    if request.method == "GET":
-        return _form_page(request, "incidents/edit.html", incident, EditForm(now=now, incident=incident))
-    form = EditForm(request.POST, now=now, incident=incident)
+    may_publish = audience_for(person(request), incident).may_publish
+    data = request.POST if request.method == "POST" else None
+    form = EditForm(data, now=now, incident=incident, may_publish=may_publish)
     if not form.is_valid():
         return _form_page(request, "incidents/edit.html", incident, form)
     if theirs := form.conflicts:
         return _form_page(request, "incidents/edit.html", incident, form.merged(theirs), is_conflict=True, status=409)
     try:
-        actions.edit_incident(incident, form.changes, stamp=_stamp(request, form), expected_version=incident.version)
+        actions.edit_incident(incident, form.changes, stamp=stamp_of(request, form), expected_version=incident.version)
     except DomainError as error:
         form.refuse(error)
         return _form_page(request, "incidents/edit.html", incident, form, status=error.status)
-    return _done(request, incident, "Saved." if form.changes else "Nothing was changed.")
+    return _done(request, incident, form, "Saved." if form.changes else "Nothing was changed.")
+
+
+@_commanding
+def takeover(request: HttpRequest, incident: Incident, now: datetime) -> HttpResponse:
+    """Asks before a role is taken from somebody; the yes goes to `role`."""
+    said = RoleForm(request.GET, now=now)
+    if not said.is_valid() or not incident.is_open:
+        return redirect("incidents:detail", incident.pk)
+    asked = said.cleaned_data
+    holder = incident.holder(CommandRole(asked["role"]))
+    if holder is None:
+        return redirect("incidents:detail", incident.pk)
+    context = {
+        "role": CommandRole(asked["role"]),
+        "holder": str(holder),
+        "instead_of": _name_of(holder),
+        "taker": asked["user"].name if asked["user"] else asked["name"],
+        "who": request.GET.get("who", ""),
+        "release": asked["release"],
+    }
+    return _form_page(request, "incidents/takeover.html", incident, said, **context)
 
 
 @_commanding
 def resolve(request: HttpRequest, incident: Incident, now: datetime) -> HttpResponse:
     """Shows what is still missing, and resolves all the same if the person says so."""
-    form = ResolveForm(request.POST if request.method == "POST" else None, now=now)
-    gaps = missing_before_resolve(incident, _user(request))
+    gaps = missing_before_resolve(incident, person(request))
+    form = ResolveForm(request.POST if request.method == "POST" else None, now=now, has_gaps=bool(gaps))
     if not form.is_valid():
         return _form_page(request, "incidents/resolve.html", incident, form, gaps=gaps)
     try:
-        actions.resolve(incident, summary=form.cleaned_data["summary"], stamp=_stamp(request, form))
+        said = form.cleaned_data
+        actions.resolve(incident, summary=said["summary"], reason=said.get("reason", ""), stamp=stamp_of(request, form))
     except DomainError as error:
         form.refuse(error)
         return _form_page(request, "incidents/resolve.html", incident, form, gaps=gaps, status=error.status)
-    return _done(request, incident, "Resolved. The clocks have stopped." + _backdated(form))
+    return _done(request, incident, form, "Resolved. The clocks have stopped." + _backdated(form))
 
 
 @_commanding
@@ -406,18 +395,18 @@ def reopen(request: HttpRequest, incident: Incident, now: datetime) -> HttpRespo
         return _form_page(request, "incidents/reopen.html", incident, form)
     said = form.cleaned_data
     try:
-        actions.reopen(incident, reason=said["reason"], to=said["phase"], stamp=_stamp(request, form))
+        actions.reopen(incident, reason=said["reason"], to=said["phase"], stamp=stamp_of(request, form))
     except DomainError as error:
         form.refuse(error)
         return _form_page(request, "incidents/reopen.html", incident, form, status=error.status)
-    return _done(request, incident, "Reopened. The clocks run again." + _backdated(form))
+    return _done(request, incident, form, "Reopened. The clocks run again." + _backdated(form))
 
 
 @answered_for(Can.READ_INCIDENTS)
 @require_http_methods(["GET", "POST"])
 def correct(request: HttpRequest, incident_id: str, entry_id: str) -> HttpResponse:
     """Appends a corrected copy; the original stays, struck through."""
-    now, incident, user = timezone.now(), _incident(request, incident_id), _user(request)
+    now, incident, user = timezone.now(), asked_incident(request, incident_id), person(request)
     reader = Reader(user, audience_for(user, incident))
     if not reader.audience.may_post:
         return refusal(request, NotCalled())
@@ -437,7 +426,7 @@ def correct(request: HttpRequest, incident_id: str, entry_id: str) -> HttpRespon
     except DomainError as error:
         form.refuse(error)
         return _form_page(request, "incidents/correct.html", incident, form, entry=shown, status=error.status)
-    return _done(request, incident, "Corrected. The original stays in the log, struck through.")
+    return _done(request, incident, form, "Corrected. The original stays in the log, struck through.")
 
 
 def _correct(incident: Incident, entry: TimelineEvent, form: CorrectForm, user: User) -> None:

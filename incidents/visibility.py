@@ -16,6 +16,8 @@ from accounts.visibility import may
 from incidents.audience import audience
 from incidents.lifecycle import Visibility
 from incidents.models import (
+    Delivery,
+    DeliveryAttempt,
     Incident,
     Milestone,
     Participant,
@@ -32,7 +34,7 @@ from majorops.lib.visibility import Fields, Rows, Sight, columns, visible
 ENTRY = frozenset(
     {
         "id", "incident", "type", "title", "description", "actor", "occurred_at", "recorded_at", "visibility",
-        "phase_number", "corrects", "changes", "source",
+        "phase_number", "corrects", "undoes", "verb", "changes", "source",
     }
 )  # fmt: skip
 UPDATE = frozenset({"id", "incident", "content", "visibility", "author_name", "created_at", "source"})
@@ -42,7 +44,8 @@ MILESTONE = frozenset(
         "is_resolution",
     }
 )  # fmt: skip
-PAGE = columns(TeamPage) - {"paged_by", "recorded_at"}
+SENDING = frozenset({"id", "page", "call", "queued_at", "state"})
+PAGE = columns(TeamPage) - {"paged_by", "recorded_at", "replaces", "voided_at", "voided_by_event"}
 
 
 def _incidents(rows: QuerySet[Incident], viewer: object) -> QuerySet[Incident]:
@@ -95,6 +98,14 @@ def _pages(rows: QuerySet[TeamPage], viewer: object) -> QuerySet[TeamPage]:
     return rows.filter(called(viewer, "incident"))
 
 
+def _deliveries(rows: QuerySet[Delivery], viewer: object) -> QuerySet[Delivery]:
+    return rows.filter(page__in=visible(TeamPage.with_voided.order_by(), viewer))
+
+
+def _tries(rows: QuerySet[DeliveryAttempt], viewer: object) -> QuerySet[DeliveryAttempt]:
+    return rows if may(viewer, Can.ADMINISTER) else rows.none()
+
+
 def _roles(rows: QuerySet[RoleAssignment], viewer: object) -> QuerySet[RoleAssignment]:
     return _of_visible(rows, viewer) if may(viewer, Can.READ_INCIDENTS) else rows.none()
 
@@ -121,14 +132,16 @@ SIGHTS: dict[type[Model], Sight] = {
     Incident: Sight(
         _incidents,
         _incident_fields,
-        filters=frozenset({"status", "severity", "kind", "detected_at"}),
+        filters=frozenset(
+            {"status", "severity", "kind", "phase", "detected_at", "next_update_eta", "affected_systems"}
+        ),
         orders=frozenset({"detected_at", "id"}),
         searches=frozenset({"title"}),
     ),
     TimelineEvent: Sight(
         _entries,
         _columns(TimelineEvent, ENTRY),
-        filters=frozenset({"type", "occurred_at", "visibility", "corrects"}),
+        filters=frozenset({"type", "actor", "occurred_at", "visibility", "corrects"}),
         orders=frozenset({"occurred_at", "recorded_at", "id"}),
         searches=frozenset({"title", "description", "actor"}),
     ),
@@ -147,5 +160,7 @@ SIGHTS: dict[type[Model], Sight] = {
         _roles, _columns(RoleAssignment, frozenset({"incident", "role", "name", "assumed_at", "renounced_at"}))
     ),
     TeamPage: Sight(_pages, _columns(TeamPage, PAGE), orders=frozenset({"paged_at", "id"})),
+    Delivery: Sight(_deliveries, _columns(Delivery, SENDING), orders=frozenset({"id"})),
+    DeliveryAttempt: Sight(_tries, _columns(DeliveryAttempt, frozenset())),
     Participant: Sight(_participants, _columns(Participant, columns(Participant))),
 }

@@ -58,6 +58,11 @@ def hour(at: datetime, now: datetime) -> str:
     return f"{day}{at:%H:%M} UTC"
 
 
+def clock_time(at: datetime) -> str:
+    """`14:30`, UTC, where the zone stands beside it."""
+    return f"{at.astimezone(UTC):%H:%M}"
+
+
 def day(at: datetime) -> str:
     """`Monday 2 March 2026`."""
     at = at.astimezone(UTC)

@@ -11,22 +11,27 @@ from django.db.models import QuerySet
 from django.shortcuts import get_object_or_404
 from django.urls import path
 from django.utils import timezone
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.generics import ListAPIView, RetrieveAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.views import APIView
 
 from accounts.permissions import allowed_to, by_method, principal_of
 from accounts.principals import Principal, Service
 from accounts.roles import Can
 from incidents.models import Incident, TeamPage
 from incidents.viewing import incidents_for
+from kpis import exports, scorecards
 from kpis.claims import Claim, record_claim
 from kpis.errors import BadClaim, UnknownKpi
+from kpis.explain import explain
 from kpis.filters import DefinitionFilter, ObservationFilter
 from kpis.models import KpiDefinition, KpiObservation
-from kpis.serializers import ClaimBody, DefinitionShown, ObservationShown
-from kpis.viewing import figures_of, observations_for
+from kpis.reasons import documented
+from kpis.serializers import ClaimBody, DefinitionShown, ExplanationShown, FigureBody, ObservationShown, ScorecardShown
+from kpis.standing import Standings
+from kpis.viewing import figures_of, observations_for, renewed_all, stored_for
 from majorops.lib.paging import NewestFirst, StrictFilters
 from majorops.lib.times import to_millisecond
 from majorops.lib.ulid import parse_ulid
@@ -52,7 +57,8 @@ class Definitions(ListAPIView[KpiDefinition]):
 
     def list(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         page: Sequence[KpiDefinition] = self.paginate_queryset(self.filter_queryset(self.get_queryset())) or ()
-        shown = DefinitionShown(page, many=True, context={"figures": figures_of(page, principal_of(request))})
+        figures = figures_of(page, principal_of(request), Standings(page, timezone.now()))
+        shown = DefinitionShown(page, many=True, context={"figures": figures})
         return self.get_paginated_response(shown.data)
 
 
@@ -69,8 +75,58 @@ class Definition(RetrieveAPIView[KpiDefinition]):
 
     def retrieve(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         definition = self.get_object()
-        figures = figures_of([definition], principal_of(request))
+        figures = figures_of([definition], principal_of(request), Standings([definition], timezone.now()))
         return Response(DefinitionShown(definition, context={"figures": figures}).data)
+
+
+class Figures(APIView):
+    """Figures of a KPI about everyone, as people and other systems state them."""
+
+    permission_classes = [allowed_to(Can.WRITE_KPIS)]
+
+    @extend_schema(request=FigureBody, responses={200: ObservationShown, 201: ObservationShown})
+    def post(self, request: Request, slug: str) -> Response:
+        """State a figure. The same again is 200 and the same row; another value is 201 and a new revision."""
+        sender = principal_of(request)
+        definition = get_object_or_404(visible(KpiDefinition.objects.all(), sender), slug=slug)
+        said = FigureBody.read(request)
+        stated_by = _stated_by(sender, said.pop("metadata", {}))
+        claim = Claim(**said, **stated_by)
+        now = to_millisecond(timezone.now())
+        observation, outcome = record_claim(definition, None, claim, now=now)
+        renewed_all([observation], now)
+        shown = ObservationShown(observation, context={"request": request}).data
+        return Response(shown, status=200 if outcome == "same" else 201)
+
+
+class ObservationRows(APIView):
+    """Why this number: the rows behind an observation, what each adds, and what was left out and why."""
+
+    permission_classes = [allowed_to(Can.READ_INCIDENTS)]
+
+    @extend_schema(responses=ExplanationShown)
+    def get(self, request: Request, slug: str, observation_id: str) -> Response:
+        """The stored formula, run again on today's rows. Rows you may not read are counted, not named."""
+        reader = principal_of(request)
+        found = get_object_or_404(stored_for(reader), kpi=slug, pk=observation_id)
+        renewed_all([found], timezone.now())
+        return Response(documented(explain(found, reader)))
+
+
+class ScorecardData(APIView):
+    """A scorecard: per KPI the value, its target, how it moved, its weeks, and how far to trust it."""
+
+    permission_classes = [allowed_to(Can.READ_INCIDENTS)]
+
+    @extend_schema(
+        parameters=[OpenApiParameter("window", str, enum=[*map(str, scorecards.SPANS)], description="Days.")],
+        responses=ScorecardShown,
+    )
+    def get(self, request: Request, name: str) -> Response:
+        """The KPIs of one audience that you may read."""
+        reader = principal_of(request)
+        card = scorecards.opened(name, reader, request.query_params.get("window"), timezone.now())
+        return Response(exports.scorecard(card))
 
 
 #: What of a claim's metadata is ours to fill in.
@@ -107,6 +163,10 @@ class Observations(ListAPIView[KpiObservation]):
     def get_queryset(self) -> QuerySet[KpiObservation]:
         return observations_for(principal_of(self.request), self.incident)
 
+    def list(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        page: Sequence[KpiObservation] = self.paginate_queryset(self.filter_queryset(self.get_queryset())) or ()
+        return self.get_paginated_response(self.get_serializer(renewed_all(page, timezone.now()), many=True).data)
+
     @extend_schema(request=ClaimBody, responses={200: ObservationShown, 201: ObservationShown})
     def post(self, request: Request, incident_id: str) -> Response:
         """State a value. The same again is 200 and the same row; another value is 201 and a new revision."""
@@ -115,7 +175,9 @@ class Observations(ListAPIView[KpiObservation]):
         dispatch = self._dispatch(said.pop("subject", None), said.pop("team", None))
         stated_by = _stated_by(principal_of(request), said.pop("metadata", {}))
         claim = Claim(**said, **stated_by, team_page_id=dispatch)
-        observation, outcome = record_claim(definition, self.incident, claim, now=to_millisecond(timezone.now()))
+        now = to_millisecond(timezone.now())
+        observation, outcome = record_claim(definition, self.incident, claim, now=now)
+        renewed_all([observation], now)
         shown = self.get_serializer(observation).data
         return Response(shown, status=200 if outcome == "same" else 201)
 
@@ -157,5 +219,12 @@ class Observations(ListAPIView[KpiObservation]):
 urlpatterns = [
     path("kpis", Definitions.as_view(), name="kpis"),
     path("kpis/<slug:slug>", Definition.as_view(), name="kpi"),
+    path("scorecards/<slug:name>", ScorecardData.as_view(), name="scorecard"),
+    path("kpis/<slug:slug>/observations", Figures.as_view(), name="kpi-observations"),
+    path(
+        "kpis/<slug:slug>/observations/<ulid:observation_id>/rows",
+        ObservationRows.as_view(),
+        name="kpi-observation-rows",
+    ),
     path("incidents/<ulid:incident_id>/kpis", Observations.as_view(), name="incident-kpis"),
 ]

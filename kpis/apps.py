@@ -17,8 +17,13 @@ class KpisConfig(AppConfig):
     verbose_name = "KPIs"
 
     def ready(self) -> None:
+        from incidents.live import also_shown
         from incidents.signals import recorded
+        from kpis import team_column
+        from kpis.viewing import newest_about
 
+        team_column.register()
+        also_shown["figures"] = newest_about
         recorded.connect(on_recorded, dispatch_uid="kpis.on_recorded")
         post_migrate.connect(on_migrated, sender=self, dispatch_uid="kpis.on_migrated")
 

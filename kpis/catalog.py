@@ -1,6 +1,7 @@
 """The built-in KPI definitions as data. They are the starting point; administrators curate the rows.
 
-Every formula counts real incidents and those entered after the fact; drills and tests are left out.
+Every formula counts real incidents and those entered after the fact; drills and tests are left out. Dispatch credit
+is kept in code, which does the same.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ TEAM_WINDOWS = ["P90D", "P60D", "P30D", "all"]
 
 @dataclass(frozen=True, slots=True)
 class BuiltIn:
-    """A definition to create where its slug is missing. Targets are (match_by, match_value, operator, value)."""
+    """A definition to create where its slug is missing. Targets are (key, what it is, operator, value)."""
 
     slug: str
     name: str
@@ -42,7 +43,9 @@ def _minutes(end: str, start: str) -> dict[str, Any]:
     return {"minus": [end, start], "unit": "minutes"}
 
 
-def _spec(calc: dict[str, Any], *, subject: str, group_by: list[str], windows: list[str], unit: str) -> dict[str, Any]:
+def _spec(
+    calc: dict[str, Any], *, subject: str | None, group_by: list[str], windows: list[str], unit: str
+) -> dict[str, Any]:
     return {
         "schema": SCHEMA,
         "subject": subject,
@@ -235,4 +238,66 @@ ENGINEER_RESPONSE = BuiltIn(
     ),
 )
 
-BUILT_IN = (MTTR, MTTA, CADENCE, SATISFACTION, PAGE_TO_BRIDGE, PAGE_TO_ACK, ENGINEER_RESPONSE)
+BRIDGE_MET = BuiltIn(
+    slug="team-page-to-bridge-met",
+    name="Team Bridge Arrival Within Limit",
+    description="The share of dispatches that reach the bridge within the limit of their alarm level: 5 minutes at "
+    "Box 3, 10 at Box 2, 20 at Box 1. A team that never came counts as a miss, so read this beside the mean arrival "
+    "time, which leaves it out.",
+    formula="arrivals within the limit / dispatches that can be judged",
+    units="percent",
+    visibility="internal",
+    owner="MIM Lead",
+    spec=_spec(
+        {
+            "kind": "ratio",
+            "of": {
+                "source": "team_pages",
+                "where": [{"field": "incident_kind", **COUNTED}, _field("alarm_level", "not_null")],
+                "at": "paged_at",
+            },
+            "judge": [_field("outcome", "in", ["met", "missed", "no_show"])],
+            "hit": [_field("outcome", "eq", "met")],
+        },
+        subject="team_page",
+        group_by=["team", "alarm_level"],
+        windows=TEAM_WINDOWS,
+        unit="percent",
+    ),
+)
+
+DISPATCH_CREDIT = BuiltIn(
+    slug="dispatch-credit",
+    name="Dispatch Credit",
+    description="How reliably a team comes when it is paged, as a class from 1 (best) to 10, per alarm level and over "
+    "30, 60 and 90 days. Below five judged dispatches a team has no class yet, never the worst one. Teams have a "
+    "class; single people never do. Drills and tests are left out.",
+    formula="class of the points for arrivals in time, acknowledgements in time and the slowest tenth",
+    units="class",
+    visibility="internal",
+    owner="MIM Lead",
+    spec=_spec(
+        {
+            "kind": "builtin",
+            "name": "dispatch_credit",
+            "version": 1,
+            "params": {"min_rated": 10, "min_provisional": 5},
+        },
+        subject=None,
+        group_by=["team", "alarm_level"],
+        windows=["P90D", "P60D", "P30D"],
+        unit="class",
+    ),
+)
+
+BUILT_IN = (
+    MTTR,
+    MTTA,
+    CADENCE,
+    SATISFACTION,
+    PAGE_TO_BRIDGE,
+    BRIDGE_MET,
+    PAGE_TO_ACK,
+    ENGINEER_RESPONSE,
+    DISPATCH_CREDIT,
+)

@@ -4,24 +4,34 @@ from __future__ import annotations
 
 import difflib
 import json
+import random
 import sys
-from datetime import datetime, time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
-from zoneinfo import ZoneInfo
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from kpis.errors import KpiNotFound
+from kpis import definitions_cli
+from kpis.errors import KpiNotFound, NothingToVerify
+from kpis.explain_cli import explain_one
 from majorops.lib.errors import Invalid
+from majorops.lib.times import iso
 
 if TYPE_CHECKING:
     from kpis.compute import Counts
     from kpis.models import KpiDefinition
+    from kpis.standing import Standings
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="KPI definitions, and computing observations.")
 errors = Console(stderr=True)
+#: The exit code of `verify` when a stored figure is not what the rows say.
+DIFFERS = 8
+app.command("explain")(explain_one)
+definitions_cli.register(app)
 
 
 @app.command("list")
@@ -30,21 +40,29 @@ def list_definitions(as_json: Annotated[bool, typer.Option("--json", help="JSON 
 
     Example: mim kpi list
     """
-    from kpis.models import KpiDefinition
+    from django.utils import timezone
 
-    rows = [_summary(definition) for definition in KpiDefinition.objects.order_by("slug")]
+    from kpis.models import KpiDefinition
+    from kpis.standing import Standings
+
+    definitions = list(KpiDefinition.objects.order_by("slug"))
+    standings = Standings(definitions, timezone.now())
+    rows = [_summary(definition, standings) for definition in definitions]
     if as_json:
         typer.echo(json.dumps(rows, indent=2))
         return
     for row in rows:
         value = "—" if row["value"] is None else f"{row['value']:.1f}"
         typer.echo(
-            f"{row['slug']:<26} v{row['version']:<3} {value:>10} {row['units']:<8} n={row['n']:<6} {row['owner']}"
+            f"{row['slug']:<26} v{row['version']:<3} {value:>10} {row['units']:<8} n={row['n']:<6} "
+            f"{row['evidence'] or 'no figure':<11} {row['owner']}"
         )
 
 
-def _summary(definition: KpiDefinition) -> dict[str, object]:
-    everyone = definition.observations.current().filter(window="all", dims_key="").order_by("-timestamp")
+def _summary(definition: KpiDefinition, standings: Standings) -> dict[str, object]:
+    windows = (definition.spec or {}).get("windows") or ["all"]
+    window = "all" if "all" in windows else windows[0]
+    everyone = definition.observations.current().filter(window=window, dims_key="").order_by("-timestamp")
     latest = everyone.first() if not definition.is_personal else None
     return {
         "slug": definition.slug,
@@ -55,7 +73,7 @@ def _summary(definition: KpiDefinition) -> dict[str, object]:
         "owner": definition.owner,
         "value": latest.value if latest else None,
         "n": latest.n if latest else 0,
-        "evidence": latest.evidence if latest else None,
+        "evidence": standings.verdict(latest).label if latest else None,
     }
 
 
@@ -68,22 +86,105 @@ def backfill(
         str | None, typer.Option("--to", help="Up to this day or time, exclusive. Default: the last midnight.")
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Count only, write nothing.")] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with a run of the same span that broke off, if there is one.")
+    ] = False,
+    force: Annotated[
+        str, typer.Option("--force", metavar="REASON", help="Retire stated values that are in the way, and say why.")
+    ] = "",
 ) -> None:
     """Recomputes observations from the recorded rows. Running it twice changes nothing.
+
+    Values that somebody stated stay as they are; beside each is kept what the rows say.
 
     Example: mim kpi backfill --kpi mttr
     """
     from django.utils import timezone
 
+    from kpis.compute import backfill as run
+    from kpis.compute import last_midnight
+
     definitions = _chosen(kpi or [], every=every)
-    as_of = _moment(end, "--to") or _last_midnight(timezone.now())
+    as_of = _moment(end, "--to") or last_midnight(timezone.now())
+    first = _moment(start, "--from")
     for definition in definitions:
-        counts = _backfill_one(definition, as_of=as_of, start=_moment(start, "--from"), dry_run=dry_run)
+        with _progress(definition) as advance:
+            counts = run(
+                definition,
+                as_of=as_of,
+                start=first,
+                dry_run=dry_run,
+                resume=resume,
+                forced_because=force,
+                advance=advance,
+            )
         typer.echo(_line(definition, counts))
     if dry_run:
         typer.echo("Nothing written (--dry-run).")
     else:
         typer.echo(f"Computed as of {as_of:%Y-%m-%d %H:%M} UTC. Next: mim kpi list, or open /kpis")
+
+
+@app.command()
+def nightly(
+    days: Annotated[
+        int | None, typer.Option("--days", min=1, max=366, help="How many days. Default: MAJOROPS_NIGHTLY_DAYS.")
+    ] = None,
+) -> None:
+    """Computes the last days of every active KPI anew, up to the last midnight: late rows are picked up.
+
+    Example: mim kpi nightly --days 7
+    """
+    from django.conf import settings
+    from django.utils import timezone
+
+    from kpis.compute import Counts
+    from kpis.compute import nightly as run
+
+    now, total = timezone.now(), Counts()
+    for definition in _chosen([], every=True):
+        with _progress(definition) as advance:
+            counts = run(definition, now=now, days=days or settings.MAJOROPS_NIGHTLY_DAYS, advance=advance)
+        total.add(counts)
+        typer.echo(_line(definition, counts))
+    typer.echo(f"Together: {_counted(total)}. Next: mim kpi verify")
+
+
+@app.command()
+def verify(
+    kpi: Annotated[list[str] | None, typer.Option("--kpi", help="A slug. Repeatable. Default: all.")] = None,
+    seed: Annotated[int | None, typer.Option("--seed", help="Choose the same moments again.")] = None,
+) -> None:
+    """Computes one past moment of each KPI again and compares it with what is stored. Changes no figure.
+
+    Rows that came late change a past figure rightly; a difference says that the stored one is no longer what the
+    rows say. Exit code 8 if any differs.
+
+    Example: mim kpi verify --kpi mttr --seed 1
+    """
+    dice = random.Random(seed)  # noqa: S311  (chooses a day, guards nothing)
+    differing = [definition for definition in _chosen(kpi or [], every=not kpi) if not _is_verified(definition, dice)]
+    if differing:
+        raise typer.Exit(DIFFERS)
+
+
+def _is_verified(definition: KpiDefinition, dice: random.Random) -> bool:
+    from kpis.compute import verify as again
+
+    try:
+        run, differences = again(definition, dice=dice)
+    except NothingToVerify as nothing:
+        typer.echo(nothing.message)
+        return True
+    when = f"{run.as_of:%Y-%m-%d %H:%M} UTC"
+    if not differences:
+        typer.echo(f"{definition.slug} v{run.version}  {run.same} figures of {when} came out the same")
+        return True
+    typer.echo(f"{definition.slug} v{run.version}  {len(differences)} figures of {when} differ:", err=True)
+    for difference in differences[:20]:
+        typer.echo(f"  {difference}", err=True)
+    typer.echo(f"Store them anew: mim kpi backfill --kpi {definition.slug} --to {iso(run.as_of)}", err=True)
+    return False
 
 
 def _chosen(slugs: list[str], *, every: bool) -> list[KpiDefinition]:
@@ -118,35 +219,25 @@ def _moment(text: str | None, option: str) -> datetime | None:
     return parse_time(f"{text}T00:00:00Z" if len(text) == len("2026-03-02") else text, field=option)
 
 
-def _last_midnight(now: datetime) -> datetime:
-    """The start of today in the reporting zone: the same all day, so that a second run finds the same keys."""
-    from django.conf import settings
-
-    zone = ZoneInfo(settings.MAJOROPS_REPORTING_ZONE)
-    return datetime.combine(now.astimezone(zone).date(), time.min, zone).astimezone(ZoneInfo("UTC"))
-
-
-def _backfill_one(definition: KpiDefinition, *, as_of: datetime, start: datetime | None, dry_run: bool) -> Counts:
-    from kpis.compute import backfill as run
-
+@contextmanager
+def _progress(definition: KpiDefinition) -> Iterator[Callable[[int, int], None]]:
+    """A bar on a terminal, nothing elsewhere."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=errors, disable=not sys.stderr.isatty()) as progress:
         task = progress.add_task(definition.slug, total=None)
-        return run(
-            definition,
-            as_of=as_of,
-            start=start,
-            dry_run=dry_run,
-            advance=lambda done, total: progress.update(task, completed=done, total=total),
-        )
+        yield lambda done, total: progress.update(task, completed=done, total=total)
 
 
 def _line(definition: KpiDefinition, counts: Counts) -> str:
+    nothing = ", ".join(f"{reason} {count}" for reason, count in sorted(counts.without_value.items()))
+    suffix = f"  (without a value: {nothing})" if nothing else ""
+    return f"{definition.slug} v{definition.current_version}  {_counted(counts)}{suffix}"
+
+
+def _counted(counts: Counts) -> str:
     parts = [f"{counts.new} new", f"{counts.changed} changed", f"{counts.same} same"]
     if counts.retired:
         parts.append(f"{counts.retired} retired")
     if counts.kept:
         parts.append(f"{counts.kept} claims kept")
-    nothing = ", ".join(f"{reason} {count}" for reason, count in sorted(counts.without_value.items()))
-    suffix = f"  (without a value: {nothing})" if nothing else ""
-    return f"{definition.slug} v{definition.current_version}  {', '.join(parts)}{suffix}"
+    return ", ".join(parts)

@@ -13,9 +13,12 @@ from kpis.catalog import BUILT_IN, BuiltIn
 from kpis.formulas import Formula, FormulaError, KpiShape, parse, references_in
 from kpis.models import KpiDefinition, KpiDefinitionVersion, KpiTarget, KpiVisibility
 from kpis.sources import SHAPES
+from kpis.targets import rendered
 from majorops.lib.errors import Invalid
 
-#: What a version remembers beside formula, spec and units.
+#: What decides the numbers; a change of it is a draft until it is published.
+RUNNING = ("formula", "spec", "units")
+#: What a version remembers beside that.
 DESCRIPTIVE = (
     "name",
     "description",
@@ -78,31 +81,27 @@ def _shape(definition: KpiDefinition) -> KpiShape:
 
 def targets_of(definition: KpiDefinition) -> list[dict[str, object]]:
     """The documented `targets` JSON, rendered from the rows."""
-    return [
-        {
-            "when": {target.match_by: target.match_value} if target.match_by else {},
-            "op": target.operator,
-            "value": target.value,
-            **({"from": target.effective_from.isoformat()} if target.effective_from else {}),
-            **({"to": target.effective_to.isoformat()} if target.effective_to else {}),
-            **({"dueOn": target.due_on.isoformat()} if target.due_on else {}),
-        }
-        for target in definition.targets.all()
-    ]
+    return [rendered(target) for target in definition.targets.all()]
 
 
 @transaction.atomic
 def save_version(
     definition: KpiDefinition, *, by: User | None, reason: str, now: datetime
 ) -> KpiDefinitionVersion | None:
-    """Appends the definition as it stands now, targets included. None if nothing differs from the last version."""
+    """Appends the definition as it stands now, targets included. None if nothing differs from the last version.
+
+    A new formula, spec or unit is a new version; anything else is a minor one of the same version, and the numbers
+    that were computed stay those of the version.
+    """
     stands = _as_it_stands(definition)
     last = definition.versions.first()
     if last and stands == {name: getattr(last, name) for name in stands}:
         return None
+    number, minor = _next_number(last, stands)
     version = KpiDefinitionVersion.objects.create(
         definition=definition,
-        version=(last.version if last else 0) + 1,
+        version=number,
+        minor=minor,
         spec_sha256=hashlib.sha256(json.dumps(definition.spec, sort_keys=True).encode()).hexdigest(),
         changed_by=by,
         changed_at=now,
@@ -114,14 +113,18 @@ def save_version(
     return version
 
 
+def _next_number(last: KpiDefinitionVersion | None, stands: dict[str, object]) -> tuple[int, int]:
+    if last is None:
+        return 1, 0
+    if any(getattr(last, name) != stands[name] for name in RUNNING):
+        return last.version + 1, 0
+    return last.version, last.minor + 1
+
+
 def _as_it_stands(definition: KpiDefinition) -> dict[str, object]:
     snapshot = {name: getattr(definition, name) for name in DESCRIPTIVE}
-    return {
-        "formula": definition.formula,
-        "spec": definition.spec,
-        "units": definition.units,
-        "snapshot": {**snapshot, "targets": targets_of(definition)},
-    }
+    running = {name: getattr(definition, name) for name in RUNNING}
+    return {**running, "snapshot": {**snapshot, "targets": targets_of(definition)}}
 
 
 def create_missing(now: datetime) -> list[str]:
@@ -150,7 +153,7 @@ def _create(built_in: BuiltIn, now: datetime) -> None:
         created_at=now,
     )
     KpiTarget.objects.bulk_create(
-        KpiTarget(definition=definition, match_by=by, match_value=match, operator=operator, value=value)
-        for by, match, operator, value in built_in.targets
+        KpiTarget(definition=definition, operator=operator, value=value, **({key: value_of} if key else {}))
+        for key, value_of, operator, value in built_in.targets
     )
     save_version(definition, by=None, reason="Built in", now=now)

@@ -104,15 +104,22 @@ class Dispatch:
 
 def outcome_of(dispatch: Dispatch, level: Level, *, as_of: datetime, settings: Settings = DEFAULT) -> Outcome:
     """What became of the dispatch by `as_of`. Standing down after the limit without arrival is a no-show."""
-    if dispatch.arrival is not None:
-        if dispatch.arrival < 0:
+    stood_down = None if dispatch.cancelled_at is None else (dispatch.cancelled_at - dispatch.paged_at) / MINUTE
+    waited = (as_of - dispatch.paged_at) / MINUTE
+    return judged(dispatch.arrival, stood_down, waited, level, settings, is_over=dispatch.incident_is_over)
+
+
+def judged(
+    arrival: float | None, stood_down: float | None, waited: float, level: Level, settings: Settings, *, is_over: bool
+) -> Outcome:
+    """The same from minutes since the page: arrived, stood down, and gone by."""
+    if arrival is not None:
+        if arrival < 0:
             return Outcome.INVALID
-        return Outcome.MET if dispatch.arrival <= level.arrival else Outcome.MISSED
-    limit = level.arrival * MINUTE
-    if dispatch.cancelled_at is not None:
-        return Outcome.CANCELLED if dispatch.cancelled_at - dispatch.paged_at < limit else Outcome.NO_SHOW
-    is_late = as_of > dispatch.paged_at + settings.patience * limit
-    return Outcome.NO_SHOW if dispatch.incident_is_over or is_late else Outcome.PENDING
+        return Outcome.MET if arrival <= level.arrival else Outcome.MISSED
+    if stood_down is not None:
+        return Outcome.CANCELLED if stood_down < level.arrival else Outcome.NO_SHOW
+    return Outcome.NO_SHOW if is_over or waited > settings.patience * level.arrival else Outcome.PENDING
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,15 +140,20 @@ class Tally:
 
 def tally(dispatches: Iterable[Dispatch], level: Level) -> Tally:
     """Counts judged dispatches. Acknowledged are those that say so: missing ones lower the coverage, not the points."""
-    judged = list(dispatches)
-    arrivals = [math.inf if one.arrival is None else one.arrival for one in judged]
-    acks = [one.ack for one in judged if one.ack is not None] if level.ack is not None else []
+    rows = list(dispatches)
+    arrivals = [math.inf if one.arrival is None else one.arrival for one in rows]
+    return tally_of(arrivals, [one.ack for one in rows if one.ack is not None], level)
+
+
+def tally_of(arrivals: Sequence[float], acks: Sequence[float], level: Level) -> Tally:
+    """The same from the minutes of each: arrivals with no-shows as infinity, and the acknowledgements there are."""
+    asked = acks if level.ack is not None else ()
     return Tally(
-        n=len(judged),
+        n=len(arrivals),
         met=sum(arrival <= level.arrival for arrival in arrivals),
         p90=stats.percentile(arrivals, 90, "disc") if arrivals else math.inf,
-        ack_n=len(acks),
-        ack_met=sum(ack <= (level.ack or 0) for ack in acks),
+        ack_n=len(asked),
+        ack_met=sum(ack <= (level.ack or 0) for ack in asked),
     )
 
 
@@ -168,7 +180,7 @@ def credit(counts: Tally, level: Level, settings: Settings = DEFAULT) -> Credit:
     if counts.n < settings.min_provisional:
         return UNRATED
     arrival, _ = stats.wilson(counts.met, counts.n, settings.z)
-    tail = min(1.0, level.arrival / counts.p90) if counts.p90 else 1.0
+    tail = tail_of(counts, level)
     earned = settings.arrival_points * arrival + settings.tail_points * tail
     possible = settings.arrival_points + settings.tail_points
     ack = None
@@ -179,6 +191,11 @@ def credit(counts: Tally, level: Level, settings: Settings = DEFAULT) -> Credit:
     points = _two_decimals(Decimal(repr(100 * earned / possible)))
     status = Status.RATED if counts.n >= settings.min_rated else Status.PROVISIONAL
     return Credit(status, points, rating_of(points), arrival, ack)
+
+
+def tail_of(counts: Tally, level: Level) -> float:
+    """The share of the tail's points: all where nine in ten come within the limit, none where one in ten never does."""
+    return min(1.0, level.arrival / counts.p90) if counts.p90 else 1.0
 
 
 def _scores_ack(counts: Tally, level: Level, settings: Settings) -> bool:

@@ -17,6 +17,18 @@ class NothingToCompute(DomainError):
     code = "nothing_to_compute"
 
 
+class NothingToVerify(DomainError):
+    """No figure is stored yet that could be verified."""
+
+    code = "nothing_to_verify"
+
+
+class DefinitionChanged(DomainError):
+    """The definition was changed while it was computed. Run it again."""
+
+    code = "definition_changed"
+
+
 class KpiRetired(Invalid):
     """This KPI is retired and takes no more observations."""
 
@@ -40,3 +52,35 @@ class KpiNotFound(DomainError):
 
     code = "unknown_kpi"
     status = 404
+
+
+class NoSuchObservation(DomainError):
+    """There is no such value of this KPI."""
+
+    code = "unknown_observation"
+    status = 404
+
+
+class NothingToPublish(DomainError):
+    """There is no draft: what is saved runs already. Change the formula first."""
+
+    code = "nothing_to_publish"
+
+
+class SameSetting(DomainError):
+    """This is what holds already. Change a weight or a limit first."""
+
+    code = "same_setting"
+
+
+class EditedMeanwhile(DomainError):
+    """Somebody saved this definition while you were editing it. Open it again and repeat your change."""
+
+    code = "edited_meanwhile"
+
+
+class TooMuchToPreview(DomainError):
+    """The preview was stopped: this formula reads more than a page can wait for. Narrow it down and try again."""
+
+    code = "too_much_to_preview"
+    status = 422

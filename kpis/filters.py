@@ -9,6 +9,7 @@ from majorops.lib.paging import AnyOf, FilterSet, between
 class DefinitionFilter(FilterSet):
     visibility = AnyOf("visibility", KpiVisibility.values)
     status = AnyOf("status", DefinitionStatus.values)
+    owner = django_filters.CharFilter(field_name="owner", lookup_expr="iexact", max_length=120)
     q = django_filters.CharFilter(
         field_name="name", lookup_expr="icontains", max_length=200, help_text="Part of the name."
     )

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import operator
 import re
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db.models import F, QuerySet, Window
@@ -17,8 +16,12 @@ from django.db.models.functions import RowNumber
 from accounts.visibility import Viewer
 from incidents import words
 from incidents.lifecycle import Severity
-from kpis.models import KpiDefinition, KpiDefinitionVersion, KpiObservation, KpiTarget, Operator
-from kpis.viewing import figures_of, sources_of
+from kpis.models import KpiDefinition, KpiDefinitionVersion, KpiObservation, KpiTarget
+from kpis.standing import Standings
+from kpis.targets import KEYS, Persona, Statistic, judge, standing
+from kpis.viewing import figures_of, renewed, renewed_all, sources_of
+from majorops.lib.errors import Invalid
+from majorops.lib.times import parse_time
 from majorops.lib.visibility import visible
 from teams.alarm import AlarmLevel
 
@@ -32,18 +35,10 @@ UNITS = {
     "count": "",
     "ratio": "",
 }
-JUDGES: dict[str, Callable[[float, float], bool]] = {
-    Operator.LTE: operator.le,
-    Operator.GTE: operator.ge,
-    Operator.LT: operator.lt,
-    Operator.GT: operator.gt,
-    Operator.EQ: operator.eq,
-}
-#: What was measured in floats cannot be asked for exact equality with a target typed in decimals.
-_CLOSE = 1e-9
 _LABELS = {
     **{choice.value: choice.label for choice in Severity},
     **{choice.value: choice.label for choice in AlarmLevel},
+    **{choice.value: choice.label for choice in (*Persona, *Statistic)},
 }
 _WINDOWS = {"all": "all time", "calendar-day": "today", "calendar-week": "this week", "calendar-month": "this month"}
 _SPANS = {"D": "days", "W": "weeks", "H": "hours"}
@@ -92,34 +87,28 @@ class Target:
 def target_in_words(target: KpiTarget, units: str) -> Target:
     days = [("from", target.effective_from), ("until", target.effective_to), ("by", target.due_on)]
     return Target(
-        who=_label(target.match_value),
+        who=" · ".join(_label(getattr(target, key)) for key in (*KEYS, "statistic") if getattr(target, key)),
         limit=f"{target.get_operator_display()} {with_unit(target.value, units)}",
         when=", ".join(f"{word} {day.day} {day:%b %Y}" for word, day in days if day),
     )
 
 
-def target_for(targets: Iterable[KpiTarget], dims: Mapping[str, str | None], at: datetime) -> KpiTarget | None:
-    """The target that holds for this group on that day; one for the group before one for all."""
-    day = at.date()
-    holding = [
-        target
-        for target in targets
-        if (not target.match_by or dims.get(target.match_by) == target.match_value)
-        and (target.effective_from is None or target.effective_from <= day)
-        and (target.effective_to is None or day < target.effective_to)
-        and (target.due_on is None or target.due_on <= day)
-    ]
-    holding.sort(key=lambda target: (bool(target.match_by), target.due_on or day.min))
-    return holding[-1] if holding else None
-
-
-def is_met(value: float, target: KpiTarget) -> bool:
-    """Exactly on target is met for ≤ and ≥."""
-    value = target.value if abs(value - target.value) < _CLOSE else value
-    return JUDGES[target.operator](value, target.value)
-
-
 # --- Figures ---
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """A median or percentile of a figure that has a target of its own."""
+
+    name: str
+    value: str
+    target: str
+    #: met | at_risk | missed | "" where it is not known
+    state: str
+
+
+#: The statistics that are kept with a figure. A target for another one cannot be judged.
+KEPT = (Statistic.MEDIAN, Statistic.P90)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,9 +131,13 @@ class Shown:
     reasons: tuple[str, ...]
     at: datetime | None
     target: str
-    #: met | missed | "" where nothing is judged
+    #: met | at_risk | missed | "" where nothing is judged
     state: str
     is_average: bool = False
+    #: Of the stored observation, to ask why; empty where nothing is stored.
+    id: str = ""
+    slug: str = ""
+    spreads: tuple[Spread, ...] = ()
 
     @property
     def has_value(self) -> bool:
@@ -154,11 +147,11 @@ class Shown:
 def shown(figure: KpiObservation, targets: Sequence[KpiTarget], *, is_average: bool = False) -> Shown:
     units, target = figure.units, None
     if figure.timestamp is not None:
-        target = target_for(targets, figure.dims, figure.timestamp)
+        target = standing(targets, figure.dims, at=figure.timestamp)
     reasons = tuple(_reason(reason) for reason in figure.evidence_reasons)
     state = ""
     if target is not None and figure.value is not None:
-        state = "met" if is_met(figure.value, target) else "missed"
+        state = judge(figure.value, target)
     return Shown(
         value=with_unit(figure.value, units),
         window=window_in_words(figure.window),
@@ -176,13 +169,36 @@ def shown(figure: KpiObservation, targets: Sequence[KpiTarget], *, is_average: b
         target=target_in_words(target, units).limit if target else "",
         state=state,
         is_average=is_average and figure.median is not None,
+        id="" if figure._state.adding else figure.pk,
+        slug=figure.kpi_id,
+        spreads=_spreads(figure, targets),
+    )
+
+
+def _spreads(figure: KpiObservation, targets: Sequence[KpiTarget]) -> tuple[Spread, ...]:
+    """Each statistic that a target is set for, of a figure over time: one value alone has no spread."""
+    if figure.timestamp is None or not figure.window:
+        return ()
+    found = ((name, standing(targets, figure.dims, at=figure.timestamp, statistic=name)) for name in Statistic)
+    return tuple(_spread(figure, name, target) for name, target in found if target is not None)
+
+
+def _spread(figure: KpiObservation, name: Statistic, target: KpiTarget) -> Spread:
+    value = getattr(figure, name) if name in KEPT else None
+    return Spread(
+        name=name.label,
+        value=with_unit(value, figure.units) if name in KEPT else "not kept",
+        target=target_in_words(target, figure.units).limit,
+        state=judge(value, target) if value is not None else "",
     )
 
 
 _WHY = {
+    "own_team": "You read the figures of your own team here, not the overall one.",
     "personal": "Figures of single people are not shown.",
     "not_computed": "Not computed yet.",
     "no_formula": "There is no formula that can run.",
+    "not_kept": "Of a figure the median and the 90th percentile are kept; this statistic cannot be judged.",
 }
 
 
@@ -225,16 +241,38 @@ class Catalogued:
     review_is_due: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Sought:
+    """What the catalogue is narrowed to; empty is all."""
+
+    visibility: str = ""
+    owner: str = ""
+    evidence: str = ""
+    q: str = ""
+
+    def finds(self, kpi: Catalogued) -> bool:
+        own, text = kpi.definition, self.q.casefold().strip()
+        return (
+            self.visibility in ("", own.visibility)
+            and self.owner in ("", own.owner)
+            and self.evidence in ("", kpi.headline.evidence)
+            and text in f"{own.slug} {own.name} {own.description}".casefold()
+        )
+
+
 def catalogue(definitions: Collection[KpiDefinition], viewer: Viewer, now: datetime) -> list[Catalogued]:
     """Every definition (targets prefetched) with its figures, in two queries however many there are."""
-    overall = figures_of(definitions, viewer)
-    groups = _groups(definitions, viewer)
+    standings = Standings(definitions, now)
+    overall = figures_of(definitions, viewer, standings)
+    groups = _groups(definitions, viewer, standings)
     return [
         _catalogued(definition, overall[definition.slug], groups[definition.slug], now) for definition in definitions
     ]
 
 
-def _groups(definitions: Iterable[KpiDefinition], viewer: Viewer) -> dict[str, list[KpiObservation]]:
+def _groups(
+    definitions: Collection[KpiDefinition], viewer: Viewer, standings: Standings
+) -> dict[str, list[KpiObservation]]:
     """The newest figure of each group and window that the viewer may read."""
     age = Window(
         RowNumber(), partition_by=["kpi", "window", "dims_key"], order_by=[F("timestamp").desc(), F("id").desc()]
@@ -243,7 +281,7 @@ def _groups(definitions: Iterable[KpiDefinition], viewer: Viewer) -> dict[str, l
     rows = rows.filter(kpi__in=[each.slug for each in definitions])
     found: dict[str, list[KpiObservation]] = defaultdict(list)
     for row in rows.annotate(age=age).filter(age=1).defer("inputs").order_by("dims_key"):
-        found[row.kpi_id].append(row)
+        found[row.kpi_id].append(renewed(row, standings))
     return found
 
 
@@ -252,7 +290,7 @@ def _catalogued(
 ) -> Catalogued:
     targets, average = list(definition.targets.all()), is_average(definition)
     figures = [shown(figure, targets, is_average=average) for figure in overall]
-    headline, named = overall[0].window, {(target.match_by, target.match_value) for target in targets}
+    headline, named = overall[0].window, {(key, getattr(target, key)) for target in targets for key in KEYS}
     judged = [
         shown(row, targets, is_average=average)
         for row in groups
@@ -298,7 +336,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class VersionShown:
-    version: int
+    version: str
     at: datetime
     by: str
     reason: str
@@ -310,7 +348,7 @@ def history(versions: Sequence[KpiDefinitionVersion]) -> list[VersionShown]:
     older: list[KpiDefinitionVersion | None] = [*versions[1:], None]
     return [
         VersionShown(
-            version=version.version,
+            version=version.number,
             at=version.changed_at,
             by=version.changed_by.name if version.changed_by else "MajorOps",
             reason=version.reason,
@@ -346,11 +384,11 @@ class Sheet:
     rows: list[tuple[str, list[Shown | None]]]
 
 
-def sheet(definition: KpiDefinition, viewer: Viewer) -> Sheet:
+def sheet(definition: KpiDefinition, viewer: Viewer, standings: Standings) -> Sheet:
     """Overall first, then every group the person may read. One row per group, one figure per window."""
     targets, average = list(definition.targets.all()), is_average(definition)
-    overall = figures_of([definition], viewer)[definition.slug]
-    groups = _groups([definition], viewer)[definition.slug]
+    overall = figures_of([definition], viewer, standings)[definition.slug]
+    groups = _groups([definition], viewer, standings)[definition.slug]
     windows = [figure.window for figure in overall]
     cells: dict[str, dict[str, Shown]] = defaultdict(dict)
     for figure in (*overall, *groups):
@@ -359,10 +397,34 @@ def sheet(definition: KpiDefinition, viewer: Viewer) -> Sheet:
     return Sheet([window_in_words(window) for window in windows], rows)
 
 
+@dataclass(frozen=True, slots=True)
+class SpanAsked:
+    """The samples of one group over some days: the columns they have, and a heading."""
+
+    where: dict[str, object]
+    title: str
+
+
+def span_asked(asked: Mapping[str, str], definition: KpiDefinition) -> SpanAsked | None:
+    """What `samples=60&until=...&severity=critical` asks for; None for anything else."""
+    days, until = asked.get("samples", ""), asked.get("until", "")
+    if not re.fullmatch(r"[1-9][0-9]{0,2}", days):
+        return None
+    try:
+        end = parse_time(until, field="until")
+    except Invalid:
+        return None
+    groups = (definition.spec or {}).get("group_by") or []
+    dims: dict[str, str | None] = {name: asked[name][:80] for name in groups if asked.get(name)}
+    where: dict[str, object] = {f"dims__{name}": value for name, value in dims.items()}
+    where |= {"timestamp__gte": end - timedelta(days=int(days)), "timestamp__lt": end}
+    return SpanAsked(where, f"Samples of {days} days up to {end:%Y-%m-%d}: {group_in_words(dims)}")
+
+
 # --- One incident ---
 
 
-def of_incident(observations: QuerySet[KpiObservation]) -> list[tuple[KpiDefinition, Shown]]:
-    """Each figure beside its definition, by slug and time; two queries."""
+def of_incident(observations: QuerySet[KpiObservation], now: datetime) -> list[tuple[KpiDefinition, Shown]]:
+    """Each figure beside its definition, by slug and time, trusted as far as holds now."""
     rows = observations.order_by("kpi_id", "timestamp", "id").prefetch_related("kpi__targets")
-    return [(row.kpi, shown(row, list(row.kpi.targets.all()))) for row in rows]
+    return [(row.kpi, shown(row, list(row.kpi.targets.all()))) for row in renewed_all(rows, now)]

@@ -8,23 +8,29 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import groupby
 from operator import itemgetter
 from typing import Any, TypeVar
 
+from django.conf import settings
 from django.db.models import QuerySet
+from django.db.models.functions import Coalesce
 
 from incidents.lifecycle import EventType, Status
-from incidents.models import ArrivalSource, Incident, Milestone, PhaseEntry, TeamPage, TimelineEvent
+from incidents.models import ArrivalSource, Incident, Milestone, Participant, PhaseEntry, TeamPage, TimelineEvent
 from incidents.promises import promises
+from kpis import dispatch_credit
+from kpis.evaluate.rows import is_open, seen
 from kpis.formulas import FieldType, SourceShape
+from kpis.formulas.language import period
 
 Row = Mapping[str, object]
 R = TypeVar("R", bound=QuerySet[Any, Any])
 
-#: How far an input can be trusted: stamped by a machine or the person, seen by the MIM, copied from elsewhere.
-MACHINE, SELF, RECORDED, IMPORTED = 1.0, 1.0, 0.8, 0.6
+#: How far an input can be trusted: stamped by a machine or the person, by the clock of a person's device, seen by the
+#: MIM, copied from elsewhere.
+MACHINE, SELF, DEVICE, RECORDED, IMPORTED = 1.0, 1.0, 0.9, 0.8, 0.6
 
 #: What every row of an incident's own tables says of its incident.
 _OF_INCIDENT = {
@@ -57,6 +63,8 @@ class Scope:
 class Source:
     shape: SourceShape
     load: Callable[[Scope], Iterable[Row]]
+    #: How often a new row should come. Installations may say otherwise (MAJOROPS_EXPECTED_EVERY).
+    expected_every: timedelta | None = None
 
 
 def _incidents(scope: Scope) -> Iterator[Row]:
@@ -155,21 +163,55 @@ def _update_promises(scope: Scope) -> Iterator[Row]:
             yield _about_subject(row, f"incident:{incident_id}", f"milestone:{promise.made_by.id}", MACHINE)
 
 
+def arrival_confidence(source: object, arrived: object, written: object) -> float:
+    """How far the time of an arrival can be trusted; the times in any form that tells equal from different."""
+    if source != ArrivalSource.SELF:
+        return RECORDED
+    return SELF if written is None or written == arrived else DEVICE
+
+
 def _team_pages(scope: Scope) -> Iterator[Row]:
-    pages = scope.of(TeamPage.objects.order_by("paged_at", "pk"))
+    answering = Coalesce("team__merged_into__slug", "team__slug")
+    pages = scope.of(TeamPage.objects.annotate(answering_team=answering).order_by("paged_at", "pk"))
     columns = {
-        "id": "pk", "incident_id": "incident_id", "team": "team__slug", "alarm_level": "alarm_level",
+        "id": "pk", "incident_id": "incident_id", "team": "answering_team", "alarm_level": "alarm_level",
         "paged_at": "paged_at", "acknowledged_at": "acknowledged_at", "arrived_at": "arrived_at",
-        "cancelled_at": "cancelled_at", "arrival_source": "arrival_source", "user": "user_id", **_incident_fields(),
+        "cancelled_at": "cancelled_at", "arrival_source": "arrival_source", "user": "user_id",
+        "written_at": "arrival_recorded_at", **_incident_fields(),
     }  # fmt: skip
     for row in _rows_of(pages, columns):
-        confidence = SELF if row["arrival_source"] == ArrivalSource.SELF else RECORDED
+        confidence = arrival_confidence(row["arrival_source"], row["arrived_at"], row.pop("written_at"))
         key = f"team_page:{row['id']}"
-        yield _about_subject(row, key, key, confidence)
+        yield _with_outcome(_about_subject(row, key, key, confidence), scope.as_of)
+
+
+def _with_outcome(row: Row, as_of: datetime) -> Row:
+    """What became of the dispatch by `as_of`, by the rule that dispatch credit has; none without an alarm level."""
+    level = dispatch_credit.DEFAULT.levels.get(str(row["alarm_level"]))
+    paged_at = seen(row, "paged_at", as_of)
+    if level is None or paged_at is None:
+        return {**row, "outcome": None}
+    dispatch = dispatch_credit.Dispatch(
+        paged_at=paged_at,
+        arrived_at=seen(row, "arrived_at", as_of),
+        cancelled_at=seen(row, "cancelled_at", as_of),
+        incident_is_over=not is_open(row, as_of),
+    )
+    return {**row, "outcome": dispatch_credit.outcome_of(dispatch, level, as_of=as_of).value}
+
+
+def _participants(scope: Scope) -> Iterator[Row]:
+    """People who were invited to an incident or joined it by themselves."""
+    columns = {
+        "id": "pk", "incident_id": "incident_id", "user": "user_id", "created_at": "created_at",
+        "joined_at": "joined_at", **_incident_fields(),
+    }  # fmt: skip
+    for row in _rows_of(scope.of(Participant.objects.order_by("created_at", "pk")), columns):
+        yield _about_subject(row, f"incident:{row['incident_id']}", f"participant:{row['id']}", SELF)
 
 
 def _no_rows(scope: Scope) -> Iterator[Row]:
-    """Surveys have no table yet: the KPI says that it never received an answer."""
+    """There is no table yet: a KPI that reads it says that it never received a row."""
     return iter(())
 
 
@@ -235,12 +277,44 @@ SOURCES: dict[str, Source] = {
                 "arrived_at": FieldType.TIME,
                 "cancelled_at": FieldType.TIME,
                 "arrival_source": FieldType.TEXT,
+                "outcome": FieldType.TEXT,
                 "user": FieldType.ID,
             },
             time_fields=("paged_at", "acknowledged_at", "arrived_at", "cancelled_at"),
             subject="team_page",
         ),
         _team_pages,
+    ),
+    "participants": Source(
+        SourceShape(
+            name="participants",
+            fields={
+                "id": FieldType.ID,
+                **_OF_INCIDENT,
+                "user": FieldType.ID,
+                "created_at": FieldType.TIME,
+                "joined_at": FieldType.TIME,
+            },
+            time_fields=("created_at", "joined_at"),
+            subject="incident",
+        ),
+        _participants,
+    ),
+    "decisions": Source(
+        SourceShape(
+            name="decisions",
+            fields={
+                "id": FieldType.ID,
+                "scope": FieldType.TEXT,
+                "action": FieldType.TEXT,
+                "shop_domain": FieldType.TEXT,
+                "landing_page": FieldType.TEXT,
+                "conversation_id": FieldType.ID,
+                "decided_at": FieldType.TIME,
+            },
+            time_fields=("decided_at",),
+        ),
+        _no_rows,
     ),
     "survey_responses": Source(
         SourceShape(
@@ -254,6 +328,12 @@ SOURCES: dict[str, Source] = {
 }
 
 SHAPES: dict[str, SourceShape] = {name: source.shape for name, source in SOURCES.items()}
+
+
+def expected_every(name: str) -> timedelta | None:
+    """How often the source should have a new row; None where silence is no fault (nobody expects an incident)."""
+    stated: str | None = settings.MAJOROPS_EXPECTED_EVERY.get(name)
+    return period(stated) if stated else SOURCES[name].expected_every if name in SOURCES else None
 
 
 def load(names: Iterable[str], scope: Scope) -> dict[str, list[Row]]:

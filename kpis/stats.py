@@ -32,6 +32,8 @@ def percentile(values: Sequence[Number], p: Number, method: Method = "cont") -> 
     _refuse_nothing(values)
     if not 0 < p < 100:
         raise ValueError("p must be above 0 and below 100.")
+    if len(values) == 1:  # every sample of one row; fractions would cost a sixth of a backfill
+        return float(values[0])
     ordered = sorted(values)
     share = Fraction(str(p)) / 100
     if method == "disc":
@@ -41,6 +43,15 @@ def percentile(values: Sequence[Number], p: Number, method: Method = "cont") -> 
         return float(ordered[below])
     low, high = Fraction(ordered[below]), Fraction(ordered[below + 1])
     return float(low + (high - low) * rest)
+
+
+def ranks(n: int, p: Number, method: Method = "cont") -> dict[int, float]:
+    """Which ranks (from 0) of `n` ordered values make up the percentile, and how much each weighs."""
+    share = Fraction(str(p)) / 100
+    if method == "disc":
+        return {math.ceil(share * n) - 1: 1.0}
+    below, rest = divmod(share * (n - 1), 1)
+    return {below: float(1 - rest), below + 1: float(rest)} if rest else {below: 1.0}
 
 
 def wilson(hits: int, n: int, z: float) -> tuple[float, float]:

@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import asdict
+from datetime import datetime
 
-from django.db.models import F, QuerySet, Window
+from django.db.models import F, OuterRef, QuerySet, Subquery, Window
 from django.db.models.functions import RowNumber
 
 from accounts.visibility import Viewer
 from incidents.models import Incident
 from kpis.definitions import formula_of
 from kpis.evidence import EvidenceInputs, derive
-from kpis.formulas import data_sources
+from kpis.formulas import data_sources, references_in
 from kpis.models import KpiDefinition, KpiObservation
+from kpis.standing import Standings
+from kpis.visibility import sees_own_team_only
 from majorops.lib.errors import Invalid
 from majorops.lib.visibility import visible
 
@@ -22,8 +25,10 @@ from majorops.lib.visibility import visible
 NO_WINDOW = "all"
 
 
-def figures_of(definitions: Iterable[KpiDefinition], viewer: Viewer) -> dict[str, list[KpiObservation]]:
-    """Per slug the newest overall figure of each window, the headline first, in one query.
+def figures_of(
+    definitions: Iterable[KpiDefinition], viewer: Viewer, standings: Standings
+) -> dict[str, list[KpiObservation]]:
+    """Per slug the newest overall figure of each window, the headline first; with the evidence as it holds now.
 
     A window without one has an unsaved figure in its place: no value, and the reason. So has a personal
     KPI, whose figures are shown nowhere.
@@ -31,10 +36,11 @@ def figures_of(definitions: Iterable[KpiDefinition], viewer: Viewer) -> dict[str
     asked = list(definitions)
     stored: dict[str, dict[str, KpiObservation]] = defaultdict(dict)
     for figure in _newest([definition.slug for definition in asked], viewer):
-        stored[figure.kpi_id][figure.window] = figure
+        stored[figure.kpi_id][figure.window] = renewed(figure, standings)
     return {
         definition.slug: [
-            stored[definition.slug].get(window) or _missing(definition, window) for window in _windows(definition)
+            stored[definition.slug].get(window) or _missing(definition, window, viewer)
+            for window in _windows(definition)
         ]
         for definition in asked
     }
@@ -50,9 +56,11 @@ def _windows(definition: KpiDefinition) -> list[str]:
     return list((definition.spec or {}).get("windows") or [NO_WINDOW])
 
 
-def _missing(definition: KpiDefinition, window: str) -> KpiObservation:
+def _missing(definition: KpiDefinition, window: str, viewer: Viewer) -> KpiObservation:
     problem = "no_formula" if definition.spec is None else None
     reason = "personal" if definition.is_personal else problem or "not_computed"
+    if reason == "not_computed" and sees_own_team_only(viewer, definition):
+        reason = "own_team"
     verdict = derive(EvidenceInputs(value=None, missing=reason, problem=problem))
     return KpiObservation(
         kpi=definition,
@@ -70,6 +78,33 @@ def observations_for(viewer: Viewer, incident: Incident) -> QuerySet[KpiObservat
     return found.select_related("definition_version", "kpi").defer("inputs")
 
 
+def renewed(figure: KpiObservation, standings: Standings) -> KpiObservation:
+    """The figure with the evidence that holds now, for showing only: what is stored stays as it was."""
+    if not figure._state.adding:
+        verdict = standings.verdict(figure)
+        figure.evidence = verdict.label
+        figure.evidence_reasons = [asdict(reason) for reason in verdict.reasons]
+    return figure
+
+
+def renewed_all(figures: Iterable[KpiObservation], now: datetime) -> list[KpiObservation]:
+    """Figures of several KPIs, each with its kpi, renewed by the same few queries however many they are."""
+    found = list(figures)
+    standings = Standings({figure.kpi_id: figure.kpi for figure in found}.values(), now)
+    return [renewed(figure, standings) for figure in found]
+
+
+def stored_for(viewer: Viewer) -> QuerySet[KpiObservation]:
+    """Every observation the viewer may read, superseded ones too, with what it takes to explain one."""
+    return visible(KpiObservation.objects.select_related("kpi", "definition_version", "run"), viewer)
+
+
+def newest_about(viewer: Viewer) -> Subquery:
+    """Of an incident in an outer query: when a figure about it was last computed, of those the viewer may read."""
+    rows = visible(KpiObservation.objects.samples().filter(incident=OuterRef("pk")), viewer)
+    return Subquery(rows.order_by("-created_at").values("created_at")[:1])
+
+
 def sources_of(definition: KpiDefinition) -> tuple[str, ...]:
     """The fields the formula reads, e.g. incidents.resolved_at; none while there is no formula that runs."""
     try:
@@ -77,3 +112,18 @@ def sources_of(definition: KpiDefinition) -> tuple[str, ...]:
     except Invalid:
         return ()
     return data_sources(formula) if formula else ()
+
+
+def newest_figures(definition: KpiDefinition, viewer: Viewer, now: datetime) -> list[KpiObservation]:
+    """The newest figure of every group and window of one KPI that the viewer may read, overall first."""
+    age = Window(RowNumber(), partition_by=["window", "dims_key"], order_by=[F("timestamp").desc(), F("id").desc()])
+    rows = visible(KpiObservation.objects.current().rollups(), viewer).filter(kpi=definition)
+    standings = Standings([definition], now)
+    found = rows.annotate(age=age).filter(age=1).defer("inputs", "metadata").order_by("dims_key", "window")
+    return [renewed(figure, standings) for figure in found]
+
+
+def used_by(definition: KpiDefinition, viewer: Viewer) -> list[KpiDefinition]:
+    """The KPIs that are made of this one, as far as the viewer may read them."""
+    known = visible(KpiDefinition.objects.order_by("slug"), viewer)
+    return [each for each in known if definition.slug in references_in(each.spec)]

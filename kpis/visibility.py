@@ -1,32 +1,47 @@
 """Who sees which KPIs and figures (decisions D13, D23).
 
 Executive KPIs are for executives, and for stakeholders where the definition says so; internal ones for those who
-command. A figure of a single person is shown to nobody here, administrators included.
+command, and what they tell of a team for its own members. A figure of a single person is shown to nobody here,
+administrators included.
 """
 
 from __future__ import annotations
 
-from django.db.models import Model, Q, QuerySet
+from django.db.models import Exists, Model, Q, QuerySet
+from django.db.models.fields.json import KT
+from django.db.models.lookups import In
 
+from accounts.models import User
 from accounts.principals import Service
 from accounts.roles import Can
 from accounts.visibility import administrators, for_administrators, may
 from incidents.models import Incident
 from incidents.viewing import called, reads_restricted
 from kpis.models import (
+    CreditSetting,
     DefinitionStatus,
     KpiDefinition,
     KpiDefinitionVersion,
+    KpiDraft,
     KpiObservation,
+    KpiReview,
     KpiRun,
     KpiTarget,
     KpiVisibility,
 )
 from majorops.lib.visibility import Sight, columns, visible
+from teams.models import Membership
 
 #: An aggregate of fewer values would tell what one team, or one person on it, did.
 SMALLEST_GROUP = 3
-#: The groups of a rollup that name a team (kpis/compute.py, Draft.dims_key).
+#: The groups of a rollup that name a team (kpis/compute/drafts.py, dims_key).
+#: Internal KPIs that tell what each team did. A formula groups by four fields at most.
+_BY_TEAM = Q(visibility=KpiVisibility.INTERNAL) & (
+    Q(spec__group_by__0="team") | Q(spec__group_by__1="team") | Q(spec__group_by__2="team")
+    | Q(spec__group_by__3="team")
+)  # fmt: skip
+#: The class of a team's dispatch credit is for executives too: it stands for the whole team, never for one incident.
+_CLASS = "dispatch_credit"
 _OF_A_TEAM = Q(dims_key__startswith="team=") | Q(dims_key__contains=";team=")
 _DEFINITION = columns(KpiDefinition) - {"created_at"}
 _FIGURE = columns(KpiObservation) - {"metadata", "inputs", "inputs_sha256", "result_sha256", "run"}
@@ -43,7 +58,31 @@ def _definitions(rows: QuerySet[KpiDefinition], viewer: object) -> QuerySet[KpiD
     executive = Q(visibility=KpiVisibility.EXEC)
     if not may(viewer, Can.READ_EXEC_KPIS):
         executive &= Q(stakeholder_visible=True)
-    return rows.filter(executive, is_personal=False)
+    else:
+        executive |= Q(spec__calc__name=_CLASS)
+    return rows.filter(executive | (_BY_TEAM & _is_on_a_team(viewer)), is_personal=False)
+
+
+def _is_on_a_team(viewer: object) -> Q:
+    """True for every row or for none."""
+    teams = Membership.objects.filter(user=viewer) if isinstance(viewer, User) else Membership.objects.none()
+    return Q(Exists(teams))
+
+
+def _of_own_team(viewer: object) -> Q:
+    """Figures about a team that the viewer is on: its own members read them (D13)."""
+    if not isinstance(viewer, User):
+        return Q(pk__in=())
+    own = Membership.objects.filter(user=viewer).values("team__slug")
+    return Q(In(KT("dims__team"), own)) & (_OF_A_TEAM | Q(subject_type="team_page"))
+
+
+def sees_own_team_only(viewer: object, definition: KpiDefinition) -> bool:
+    """Whether the viewer sees of this KPI what concerns their own team, and nothing of the whole."""
+    if may(viewer, Can.READ_INTERNAL_KPIS) or definition.visibility != KpiVisibility.INTERNAL:
+        return False
+    is_class = ((definition.spec or {}).get("calc") or {}).get("name") == _CLASS
+    return not (is_class and may(viewer, Can.READ_EXEC_KPIS))
 
 
 def _of_visible_definition(rows: QuerySet[KpiTarget], viewer: object) -> QuerySet[KpiTarget]:
@@ -59,6 +98,13 @@ def _versions(rows: QuerySet[KpiDefinitionVersion], viewer: object) -> QuerySet[
     return rows if may(viewer, Can.READ_EXEC_KPIS) else rows.filter(snapshot__stakeholder_visible=True)
 
 
+def _reviews(rows: QuerySet[KpiReview], viewer: object) -> QuerySet[KpiReview]:
+    """Who looked at it and what they noted is internal, even of an executive KPI."""
+    if not may(viewer, Can.READ_INTERNAL_KPIS):
+        return rows.none()
+    return rows.filter(definition__in=visible(KpiDefinition.objects.order_by(), viewer))
+
+
 def _observations(rows: QuerySet[KpiObservation], viewer: object) -> QuerySet[KpiObservation]:
     """Of visible KPIs and incidents. What tells about one team is for readers of team response.
 
@@ -67,11 +113,17 @@ def _observations(rows: QuerySet[KpiObservation], viewer: object) -> QuerySet[Kp
     rows = rows.filter(kpi__in=visible(KpiDefinition.objects.order_by(), viewer), kpi__is_personal=False)
     if not reads_restricted(viewer):
         rows = rows.filter(Q(incident=None) | Q(incident__in=visible(Incident.objects.order_by(), viewer)))
+    own = _of_own_team(viewer)
+    if not may(viewer, Can.READ_INTERNAL_KPIS):
+        # An internal definition is visible to them as members of a team: of it they read what their team did.
+        # The class of a team is for executives too.
+        classes = Q(kpi__spec__calc__name=_CLASS) if may(viewer, Can.READ_EXEC_KPIS) else Q(pk__in=())
+        rows = rows.filter(Q(kpi__visibility=KpiVisibility.EXEC) | classes | own)
     if may(viewer, Can.READ_TEAMS):
         return rows
     rows = rows.filter(~Q(subject_type="team_page") | called(viewer, "incident"))
-    hidden = _OF_A_TEAM & Q(n__lt=SMALLEST_GROUP) if may(viewer, Can.READ_EXEC_KPIS) else _OF_A_TEAM
-    return rows.exclude(hidden)
+    small = _OF_A_TEAM & Q(n__lt=SMALLEST_GROUP) if may(viewer, Can.READ_EXEC_KPIS) else _OF_A_TEAM
+    return rows.filter(~small | own)
 
 
 def _figure_fields(viewer: object, row: object) -> frozenset[str]:
@@ -84,13 +136,15 @@ SIGHTS: dict[type[Model], Sight] = {
     KpiDefinition: Sight(
         _definitions,
         lambda viewer, row: columns(KpiDefinition) if may(viewer, Can.ADMINISTER) else _DEFINITION,
-        filters=frozenset({"visibility", "status"}),
+        filters=frozenset({"visibility", "status", "owner"}),
         orders=frozenset({"slug"}),
         searches=frozenset({"name"}),
     ),
     KpiDefinitionVersion: Sight(
         _versions, lambda viewer, row: columns(KpiDefinitionVersion), orders=frozenset({"version"})
     ),
+    KpiDraft: Sight(administrators, for_administrators(KpiDraft)),
+    KpiReview: Sight(_reviews, lambda viewer, row: columns(KpiReview)),
     KpiTarget: Sight(_of_visible_definition, lambda viewer, row: columns(KpiTarget)),
     KpiObservation: Sight(
         _observations,
@@ -99,4 +153,5 @@ SIGHTS: dict[type[Model], Sight] = {
         orders=frozenset({"timestamp", "id", "kpi"}),
     ),
     KpiRun: Sight(administrators, for_administrators(KpiRun)),
+    CreditSetting: Sight(administrators, for_administrators(CreditSetting)),
 }

@@ -13,6 +13,7 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitVie
 import accounts.api
 import incidents.api
 import kpis.api
+import kpis.readiness_api
 import teams.api
 from accounts.refusals import refusal
 from majorops.views import NotFound
@@ -50,6 +51,7 @@ version_1 = [
     *teams.api.urlpatterns,
     *incidents.api.urlpatterns,
     *kpis.api.urlpatterns,
+    *kpis.readiness_api.urlpatterns,
     path("schema", SpectacularAPIView.as_view(), name="schema"),
     path(
         "docs",

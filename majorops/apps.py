@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from django.apps import AppConfig
 from django.contrib.admin.apps import AdminConfig
 from django.db import connections
 from django.db.backends.signals import connection_created
-from django.db.models.signals import post_migrate
+from django.db.models.signals import post_migrate, pre_migrate
 
-from majorops.lib.ledger import install, teach_sqlite
+from majorops.lib.ledger import install, remove, teach_sqlite
 
 
 class MajorOpsConfig(AppConfig):
@@ -22,7 +23,14 @@ class MajorOpsConfig(AppConfig):
         from majorops import checks  # noqa: F401  # registers them
 
         connection_created.connect(teach_sqlite, dispatch_uid="majorops.teach_sqlite")
+        pre_migrate.connect(free_ledgers, dispatch_uid="majorops.free_ledgers")
         post_migrate.connect(guard_ledgers, dispatch_uid="majorops.guard_ledgers")
+
+
+def free_ledgers(sender: AppConfig, using: str, plan: Sequence[object] = (), **kwargs: Any) -> None:
+    """Before a migrate that has something to do: PostgreSQL changes no column that a trigger speaks of."""
+    if sender.name == "kpis" and plan:
+        remove(connections[using])
 
 
 def guard_ledgers(sender: AppConfig, using: str, **kwargs: Any) -> None:

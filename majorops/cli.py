@@ -1,6 +1,7 @@
 """`mim`, the command line: where its commands live, and how a refusal leaves the house.
 
-Exit codes: 0 done, 1 failure, 2 usage, 3 identity or role, 4 not found, 5 invalid input, 6 conflict, 7 partly done.
+Exit codes: 0 done, 1 failure, 2 usage, 3 identity or role, 4 not found, 5 invalid input, 6 conflict, 7 partly done,
+8 a KPI figure is not what the rows say.
 """
 
 from __future__ import annotations
@@ -9,8 +10,9 @@ import json
 import logging
 import os
 import sys
+from collections.abc import Sequence
 from importlib import import_module
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
@@ -18,13 +20,21 @@ from typer.main import get_group
 
 from majorops.lib.errors import DomainError
 
-#: Each group of commands: its one line of help, and the typer app it is.
-GROUPS = {
+#: Each group of commands: its one line of help, and the typer apps that its commands are in.
+GROUPS: dict[str, tuple[str, *tuple[str, ...]]] = {
     "incident": ("Open, run, resolve and import incidents.", "incidents.cli:app"),
     "kpi": ("KPI definitions, and computing observations.", "kpis.cli:app"),
+    "team": (
+        "Teams: who is called, histories of calls, and how they come.",
+        "teams.cli:app",
+        "incidents.team_cli:app",
+        "kpis.readiness_cli:app",
+    ),
+    "pages": ("Sending pages to teams.", "incidents.paging_cli:app"),
     "user": ("People and their roles.", "accounts.cli:app"),
     "token": ("Programs that use the API, and their tokens.", "accounts.token_cli:app"),
     "access": ("A local stand-in for the access proxy (development).", "accounts.access_cli:app"),
+    "db": ("The database.", "majorops.cli:database"),
     "demo": ("Data to look around with.", "majorops.cli:demo"),
 }
 _EXIT_CODES = {400: 5, 401: 3, 403: 3, 404: 4, 409: 6, 412: 6, 422: 5}
@@ -37,15 +47,22 @@ def exit_code(error: DomainError) -> int:
 class Later(TyperGroup):
     """A group whose commands are imported when one of them is called: `mim --help` need not wait for Django."""
 
-    def __init__(self, name: str, help: str, target: str) -> None:
+    def __init__(self, name: str, help: str, targets: Sequence[str]) -> None:
         super().__init__(name=name, help=help)
-        self.target = target
+        self.targets = targets
 
     def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
         start_django()
-        module, _, attribute = self.target.partition(":")
-        commands = get_group(getattr(import_module(module), attribute))
-        return commands.make_context(info_name, args, parent=parent, **extra)
+        first, *others = (get_group(_app(target)) for target in self.targets)
+        for other in others:
+            first.commands.update(other.commands)
+        return first.make_context(info_name, args, parent=parent, **extra)
+
+
+def _app(target: str) -> typer.Typer:
+    module, _, attribute = target.partition(":")
+    app: typer.Typer = getattr(import_module(module), attribute)
+    return app
 
 
 class Mim(TyperGroup):
@@ -53,8 +70,8 @@ class Mim(TyperGroup):
 
     def __init__(self, **attrs: Any) -> None:
         super().__init__(**attrs)
-        for name, (help_line, target) in GROUPS.items():
-            self.add_command(Later(name, help_line, target))
+        for name, (help_line, *targets) in GROUPS.items():
+            self.add_command(Later(name, help_line, targets))
 
     def invoke(self, ctx: Any) -> Any:
         as_json = "--json" in ctx.args
@@ -79,6 +96,7 @@ def start_django() -> None:
 
 
 app = typer.Typer(cls=Mim, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
+database = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="The database.")
 demo = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Data to look around with.")
 
 
@@ -90,12 +108,13 @@ def mim() -> None:
     For example:
       mim incident open "prod-west-db-01 unreachable" --severity critical
       mim incident list
-      mim incident import statuspage history.json
+      mim incident import history.json --format statuspage
       mim kpi backfill --all
 
     \b
     Exit codes: 0 done, 1 failure, 2 usage, 3 identity or role, 4 not found,
-    5 invalid input, 6 conflict, 7 partly done.
+    5 invalid input, 6 conflict, 7 partly done, 8 a KPI figure is not what
+    the rows say.
     """
 
 
@@ -110,6 +129,25 @@ def load_demo() -> None:
     from majorops.demo import load
 
     typer.echo(load(timezone.now()))
+
+
+@database.callback()
+def database_commands() -> None:
+    """The database."""
+
+
+@database.command("grants")
+def print_grants(
+    role: Annotated[str, typer.Argument(help="The PostgreSQL role that the service connects as.")],
+    schema: Annotated[str, typer.Option(help="Where the tables are.")] = "public",
+) -> None:
+    """Prints the SQL that lets a role serve and not rewrite history. The owner runs it after each migrate.
+
+    Example: mim db grants majorops_app | psql "$OWNER_DATABASE_URL"
+    """
+    from majorops.lib.grants import grants
+
+    typer.echo("\n".join(grants(role, schema=schema)))
 
 
 def main() -> None:

@@ -16,6 +16,7 @@ def chrome(request: HttpRequest) -> dict[str, object]:
     return {
         "person": person,
         "may_administer": bool(person and person.can(Can.ADMINISTER)),
+        "may_read_teams": bool(person and (person.can(Can.READ_TEAMS) or person.can(Can.READ_EXEC_KPIS))),
         "may_command": bool(person and person.can(Can.COMMAND)),
         "is_dev": settings.MAJOROPS_AUTH_MODE == "dev",
         "now": timezone.now(),

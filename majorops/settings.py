@@ -68,6 +68,19 @@ MAJOROPS_TOKEN_REQUESTS_PER_MINUTE = env.int("MAJOROPS_TOKEN_REQUESTS_PER_MINUTE
 MAJOROPS_TOKEN_FAILURES_PER_MINUTE = env.int("MAJOROPS_TOKEN_FAILURES_PER_MINUTE", default=30)
 MAJOROPS_PERSON_WRITES_PER_MINUTE = env.int("MAJOROPS_PERSON_WRITES_PER_MINUTE", default=300)
 
+#: For how long a request that is sent again under its Idempotency-Key is known (accounts/idempotency.py).
+MAJOROPS_IDEMPOTENCY_HOURS = env.int("MAJOROPS_IDEMPOTENCY_HOURS", default=24)
+
+# --- Sending pages (incidents/paging.py) ---
+#: Off: a page is recorded, and people are called by other means.
+MAJOROPS_SEND_PAGES = env.bool("MAJOROPS_SEND_PAGES", default=False)
+#: Lets addresses of teams lead into private networks and to this machine.
+MAJOROPS_PAGES_TO_PRIVATE = env.bool("MAJOROPS_PAGES_TO_PRIVATE", default=False)
+#: A thread of the server sends; otherwise `mim pages deliver --watch` does.
+MAJOROPS_DELIVER_IN_PROCESS = env.bool("MAJOROPS_DELIVER_IN_PROCESS", default=DEBUG)
+#: Where this site is found from outside, for links in pages. Empty: pages carry no such link.
+MAJOROPS_PUBLIC_URL = env.str("MAJOROPS_PUBLIC_URL", default="")
+
 # --- Applications ---
 INSTALLED_APPS = [
     "majorops.apps.MajorOpsConfig",
@@ -102,6 +115,7 @@ MIDDLEWARE = [
     "accounts.middleware.AccessIdentity",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "accounts.idempotency.Idempotency",
 ]
 
 ROOT_URLCONF = "majorops.urls"
@@ -156,6 +170,10 @@ USE_I18N = False
 DATETIME_FORMAT = "j M Y H:i:s e"
 #: Days and weeks of reports and KPI windows begin at midnight in this zone.
 MAJOROPS_REPORTING_ZONE = env.str("MAJOROPS_REPORTING_ZONE", default="UTC")
+#: How many days `mim kpi nightly` computes anew: rows may come that late.
+MAJOROPS_NIGHTLY_DAYS = env.int("MAJOROPS_NIGHTLY_DAYS", default=7)
+#: How often a source of KPIs should have a new row, e.g. team_pages=P7D. A figure of twice that age is stale.
+MAJOROPS_EXPECTED_EVERY = env.dict("MAJOROPS_EXPECTED_EVERY", default={})
 
 # --- Static files ---
 STATIC_URL = "static/"
@@ -226,6 +244,7 @@ SPECTACULAR_SETTINGS = {
     "ENUM_NAME_OVERRIDES": {
         "IncidentStatus": ["Active", "Monitoring", "Resolved"],
         "AlarmLevel": ["box3", "box2", "box1"],
+        "CreditStatus": ["rated", "provisional", "unrated"],
     },
     "SERVE_PERMISSIONS": ["accounts.permissions.SignedIn"],
     "SERVE_INCLUDE_SCHEMA": False,

@@ -18,6 +18,7 @@ urlpatterns = [
     path("readyz", views.readyz, name="readyz"),
     path("", include("kpis.urls")),
     path("incidents/", include("incidents.urls")),
+    path("r/", include("incidents.responder_urls")),
     path("api/", include("majorops.api")),
     path("admin/", admin.site.urls),
 ]

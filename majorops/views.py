@@ -19,6 +19,7 @@ from accounts.refusals import refusal, wants_page
 from accounts.roles import Can
 from incidents.viewing import audience_for, incidents_for
 from majorops.lib.errors import DomainError
+from majorops.lib.grants import rewritable
 from majorops.lib.ledger import missing_guards
 from majorops.lib.problems import problem_response
 
@@ -82,16 +83,23 @@ def healthz(request: HttpRequest) -> HttpResponse:
 @open_to_anyone
 @require_GET
 def readyz(request: HttpRequest) -> HttpResponse:
-    """The database answers, and its ledgers are guarded."""
+    """The database answers, and its ledgers are guarded. An administrator is also told what is wrong, or weak."""
     try:
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1")
-        ready = not missing_guards(connection)
+        missing = missing_guards(connection)
+        ready, details = not missing, _weaknesses(request, missing)
     except DatabaseError:
-        ready = False
-    if not ready:
-        return JsonResponse({"ready": False}, status=503, headers={"Retry-After": "5"})
-    return JsonResponse({"ready": True})
+        ready, details = False, []
+    told = {"ready": ready, **({"details": details} if details else {})}
+    return JsonResponse(told) if ready else JsonResponse(told, status=503, headers={"Retry-After": "5"})
+
+
+def _weaknesses(request: HttpRequest, missing: list[str]) -> list[str]:
+    """What lets history be rewritten; nothing for anybody but an administrator."""
+    if not (isinstance(request.user, User) and request.user.can(Can.ADMINISTER)):
+        return []
+    return [*(f"The guard {name} is missing. Run migrate." for name in missing), *rewritable(connection)]
 
 
 class NotFound(DomainError):

@@ -12,6 +12,8 @@ from teams.models import Membership, Team, TeamAlias
 
 #: What a team is called. Contacts and ratings are for those who page it.
 CALLED = frozenset({"slug", "name", "is_active"})
+#: Addresses hold the keys of other systems.
+SECRET = frozenset({"notification_urls"})
 
 
 def _on(viewer: object, path: str) -> Q:
@@ -33,7 +35,9 @@ def _memberships(rows: QuerySet[Membership], viewer: object) -> QuerySet[Members
 
 
 def _team_fields(viewer: object, team: Team | None) -> frozenset[str]:
-    return columns(Team) if may(viewer, Can.READ_TEAMS) else CALLED
+    if may(viewer, Can.ADMINISTER):
+        return columns(Team)
+    return columns(Team) - SECRET if may(viewer, Can.READ_TEAMS) else CALLED
 
 
 SIGHTS: dict[type[Model], Sight] = {

@@ -28,6 +28,10 @@ OUTCOME_FILE = "MAJOROPS_TEST_OUTCOME"
 COUNTED = ("failed", "error", "passed", "skipped", "xfailed", "xpassed")
 
 
+#: Two processes, a file at a time: what a file shares (a server, a browser) is made once. `ARGS=-n0` runs one by one.
+SIDE_BY_SIDE = ("-n2", "--dist=loadfile")
+
+
 @dataclass(frozen=True)
 class Outcome:
     """What one run of pytest did, on which database."""
@@ -47,7 +51,7 @@ def run_pytest(database: str, vendor: str, url: str, arguments: list[str]) -> Ou
     with tempfile.TemporaryDirectory(prefix="majorops-outcome-") as folder:
         report = Path(folder) / "outcome.json"
         environment = {**os.environ, "DATABASE_URL": url, OUTCOME_FILE: str(report)}
-        command = [sys.executable, "-m", "pytest", *arguments]
+        command = [sys.executable, "-m", "pytest", *SIDE_BY_SIDE, *arguments]
         exit_code = subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode
         told: dict[str, Any] = json.loads(report.read_text()) if report.exists() else {}
     if told.get("vendor") != vendor:

@@ -13,9 +13,12 @@ from django.db.models.sql import DeleteQuery, UpdateQuery
 
 from accounts.models import AuditEvent
 from incidents import actions
-from incidents.models import Incident, TeamPage, TimelineEvent
+from incidents.models import Delivery, DeliveryAttempt, Incident, TeamPage, TimelineEvent
+from kpis import credit_settings
+from kpis.actions import Editor, mark_reviewed
 from kpis.compute import backfill
-from kpis.models import KpiDefinition, KpiObservation
+from kpis.dispatch_credit import DEFAULT
+from kpis.models import CreditSetting, KpiDefinition, KpiObservation
 from majorops.lib import ledger
 from majorops.lib.appendonly import HistoryIsAppendOnly
 from tests.factories import NOON, TeamFactory, UserFactory, at, stamp
@@ -32,8 +35,13 @@ FROZEN: dict[str, tuple[str, Any]] = {
     "incidents.Milestone": ("title", "rewritten"),
     "incidents.RoleAssignment": ("name", "rewritten"),
     "incidents.TeamPage": ("paged_at", at("09:00")),
+    "incidents.Delivery": ("address", "rewritten"),
+    "incidents.DeliveryAttempt": ("error", "rewritten"),
+    "kpis.CreditSetting": ("reason", "rewritten"),
     "kpis.KpiDefinitionVersion": ("formula", "rewritten"),
     "kpis.KpiObservation": ("value", 1.0),
+    "kpis.KpiReview": ("note", "rewritten"),
+    "kpis.KpiRun": ("version", 99),
 }
 
 
@@ -46,8 +54,13 @@ def history(db: None) -> None:
     actions.cut_milestone(incident, title="News", body="x", stamp=stamp(mim))
     actions.assign_role(incident, "mim", user=mim, stamp=stamp(mim))
     page = actions.page_team(incident, TeamFactory(), stamp=stamp(mim))
+    delivery = Delivery.objects.create(page=page, call=1, address="json://.../...", queued_at=NOON, next_try_at=NOON)
+    DeliveryAttempt.objects.create(delivery=delivery, number=1, tried_at=NOON, was_sent=False, error="no answer")
     actions.record_arrival(incident, page, stamp=stamp(mim, at("12:05")))
     backfill(KpiDefinition.objects.get(slug="team-page-to-bridge"), as_of=at("2026-03-03T00:00"))
+    mark_reviewed(KpiDefinition.objects.get(slug="mttr"), Editor(mim, NOON), note="Read it.")
+    setting = CreditSetting(**credit_settings.values_in(DEFAULT) | {"z": 1.645, "reason": "original"})
+    credit_settings.change(setting, Editor(mim, NOON))
     AuditEvent.objects.create(at=NOON, action="export", reason="original")
 
 
@@ -180,6 +193,15 @@ def test_answers_to_a_page_are_set_once() -> None:
     page = TeamPage.objects.get()
     plain(TeamPage).filter(pk=page.pk).update(acknowledged_at=at("12:04"))
     for change in ({"acknowledged_at": at("12:03")}, {"acknowledged_at": None}, {"arrived_at": at("12:04")}):
+        with pytest.raises(DatabaseError), transaction.atomic():
+            plain(TeamPage).filter(pk=page.pk).update(**change)
+
+
+@pytest.mark.usefixtures("history")
+def test_a_void_page_stays_void() -> None:
+    page, event = TeamPage.objects.get(), TimelineEvent.objects.first()
+    plain(TeamPage).filter(pk=page.pk).update(voided_at=at("12:06"), voided_by_event=event)
+    for change in ({"voided_at": None, "voided_by_event": None}, {"voided_at": at("12:07")}, {"replaces": page}):
         with pytest.raises(DatabaseError), transaction.atomic():
             plain(TeamPage).filter(pk=page.pk).update(**change)
 

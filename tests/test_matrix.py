@@ -97,13 +97,17 @@ def test_the_table_lists_every_route_and_no_other() -> None:
     assert set(table()) == set(rows())
 
 
+#: Where programs get data: the API, and the addresses that give browsers a page.
+NEGOTIATED = ("/api/", "/kpis", "/incidents/", "/scorecards/")
+
+
 def test_nobody_unknown_and_no_program_reaches_pages_or_admin() -> None:
     """Read from the table itself, so that a reviewer cannot wave it through."""
     open_paths = {"/healthz", "/readyz", "/who", "/logout"}
     for (path, method), known in table().items():
         if path not in open_paths:
             assert known["anonymous"] in {"401", "405"}, (path, method)
-            assert known["service_read"] != "yes" or path.startswith(("/api/", "/kpis", "/incidents/")), (path, method)
+            assert known["service_read"] != "yes" or path.startswith(NEGOTIATED), (path, method)
         if path.startswith("/admin/"):
             shut = [role for role in ROLES if role not in ("admin", "anonymous") and known[role] == "yes"]
             assert not [role for role in shut if path != "/admin/logout/"], (path, method)
@@ -117,4 +121,4 @@ def test_only_those_who_command_write_and_engineers_where_they_were_called() -> 
         # The documentation page takes a POST as a GET.
         assert {path for path, known in posts.items() if known[role] == "yes"} <= {"/api/v1/docs"}, role
     called = {path.rpartition("/")[2] for path, known in posts.items() if known["engineer_called"] == "yes"}
-    assert called <= {"docs", "timeline", "acknowledge", "arrive", "correct"}
+    assert called <= {"docs", "timeline", "acknowledge", "arrive", "correct", "here", "undo"}

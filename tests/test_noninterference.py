@@ -43,7 +43,10 @@ def frozen(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def is_list(address: str) -> bool:
     return bool(
-        re.fullmatch(r"/(api/v1/)?(incidents|kpis|teams|users|incidents/\w{26}/(timeline|log|updates|kpis))/?", address)
+        re.fullmatch(
+            r"/(api/v1/)?(incidents|kpis|teams|teams/database|users|incidents/\w{26}/(timeline|log|updates|kpis))/?",
+            address,
+        )
     )
 
 

@@ -134,7 +134,7 @@ def test_broken_page_tells_the_request_id_and_nothing_of_the_inside(
     def fails(*args: object) -> None:
         raise RuntimeError("secret of the inside")
 
-    monkeypatch.setattr("incidents.views.rows", fails)
+    monkeypatch.setattr("incidents.list_page.rows", fails)
     visitor = page_as(mim)
     visitor.raise_request_exception = False
     answer = visitor.get("/incidents/")

@@ -109,12 +109,16 @@ SHOWN_MODELS = {
     "UpdateShown": StatusUpdate,
     "MilestoneShown": apps.get_model("incidents", "Milestone"),
     "TeamPageShown": TeamPage,
+    "ParticipantShown": Participant,
     "DefinitionShown": KpiDefinition,
     "ObservationShown": KpiObservation,
     "Figure": KpiObservation,
     "TeamShown": Team,
 }
-BY_ROW = {"ProgramShown", "OfIncident", "AlertShown", "CommandShown", "IncidentShown", "IncidentDetail", "UserShown"}
+BY_ROW = {
+    "HereShown", "MetricsShown", "ProgramShown", "OfIncident", "AlertShown", "CommandShown", "IncidentShown",
+    "IncidentDetail", "UserShown",
+}  # fmt: skip
 
 
 def test_serializers_show_readable_columns_only(mim: User) -> None:
@@ -138,7 +142,10 @@ RELATED = {
     "timeline", "updates", "milestones", "team_pages", "phase_entries", "role_assignments", "participants",
     "corrections", "observations", "kpi_observations", "versions", "runs", "memberships", "tokens",
 }  # fmt: skip
-DOORS = ("views", "api", "serializers", "filters", "board", "logbook", "reading", "viewing", "admin", "context")
+DOORS = (
+    "views", "api", "serializers", "filters", "board", "logbook", "reading", "viewing", "admin", "context",
+    "team_pages", "readiness_api", "list_page", "declare_page", "log_page", "responder_page", "searches", "exports",
+)  # fmt: skip
 #: What may build a queryset by itself, and why.
 EXEMPT = {
     ("accounts.serializers", "User"): "reads input: the person a commander names",
@@ -150,9 +157,7 @@ EXEMPT = {
     ("incidents.viewing", "StatusUpdate"): "the rule itself: counted per audience",
     ("incidents.viewing", "memberships"): "asks about the viewer",
     ("incidents.logbook", "corrections"): "prefetched through visible()",
-    ("kpis.admin", "KpiDefinition"): "writes, after Django asked for the permission",
-    ("kpis.admin", "versions"): "the count shown to the editor, an administrator",
-    ("kpis.admin", "KpiTarget"): "writes, after Django asked for the permission",
+    ("incidents.exports", "corrections"): "prefetched through visible()",
     ("teams.admin", "Team"): "writes, after Django asked for the permission",
     ("accounts.admin", "GroupRole"): "asks about a right, for administrators only",
 }

@@ -84,14 +84,25 @@ class World:
             "incident_id": [self.own.pk, self.restricted_id, self.other.pk, ABSENT],
             "entry_id": [entry, ABSENT],
             "page_id": [page, ABSENT],
-            "slug": ["mttr", "zq7-secret", "mtta", "database", "never-there"],
+            "slug": ["mttr", "zq7-secret", "mtta", "team-page-to-bridge", "database", "never-there"],
             "app_label": ["incidents", "kpis"],
             "object_id": [self.own.pk],
+            "step": ["review"],
             "content_type_id": ["1"],
             "url": ["never-there"],
             "token_id": ["zq7secret000"],
             "integration_id": [ABSENT],
+            # A rollup that all may read, one of the called engineer's team, a sample, and one that never was.
+            "observation_id": [*self._observations(), ABSENT],
+            "name": ["stakeholder", "exec", "readiness", "never-there"],
+            "key": ["mttr-critical", "stakeholder-satisfaction", "never-there"],
         }
+
+    def _observations(self) -> list[str]:
+        current = KpiObservation.objects.current()
+        mttr = current.filter(kpi="mttr", dims_key="").order_by("window", "pk")
+        rows = [*mttr.filter(window="all"), *current.filter(dims_key__contains="team=database"), *mttr.samples()]
+        return [row.pk for row in rows][:3]
 
 
 ABSENT = "01ARZ3NDEKTSV4RRFFQ69G5FAV"
@@ -145,7 +156,8 @@ def plant(world: World, role: str) -> None:
     TeamAlias.objects.create(team=network, alias=f"{MARK} alias")
     Membership.objects.create(team=network, user=world.people["mim"])
     for incident in (world.other, world.done, *([] if role == "engineer_called" else [world.own])):
-        _plant_internal(incident, network, world.people["mim"])
+        # Executives read the class of a team that was called three times: to them it is a secret twice only.
+        _plant_internal(incident, network, world.people["mim"], is_paged=role != "executive" or incident != world.done)
     _plant_kpis(world)
     AuditEvent.objects.create(action="user.change", actor_name=MARK, object_id=MARK)
     Integration.objects.create(name=MARK, scopes=["incidents:read_internal"])
@@ -188,7 +200,7 @@ def _plant_columns(world: World, role: str) -> None:
         Incident.objects.filter(pk=incident.pk).update(**{**columns, **own})
 
 
-def _plant_internal(incident: Incident, team: Team, mim: User) -> None:
+def _plant_internal(incident: Incident, team: Team, mim: User, *, is_paged: bool) -> None:
     when = incident.detected_at + timedelta(minutes=21)
     common = {"incident": incident, "recorded_at": when, "source": "web"}
     entry = TimelineEvent.objects.create(
@@ -205,10 +217,11 @@ def _plant_internal(incident: Incident, team: Team, mim: User) -> None:
         **common, content=f"{MARK} update", visibility="internal", author_name=MARK, created_at=when
     )
     PhaseEntryFactory(incident=incident, phase_number=2, entered_at=when, reason=MARK, event__title=f"{MARK} phase")
-    TeamPage.objects.create(
-        incident=incident, team=team, paged_at=when, arrived_at=when + timedelta(minutes=4), contact_name=MARK,
-        user=mim, arrival_source="observed", alarm_level="box3",
-    )  # fmt: skip
+    if is_paged:
+        TeamPage.objects.create(
+            incident=incident, team=team, paged_at=when, arrived_at=when + timedelta(minutes=4), contact_name=MARK,
+            user=mim, arrival_source="observed", alarm_level="box3",
+        )  # fmt: skip
     Participant.objects.create(incident=incident, user=mim)
 
 

@@ -3,11 +3,13 @@
 from accounts.models.audit import ActorKind, AuditEvent, RefusalCount
 from accounts.models.integrations import Integration, ServiceToken, ThrottleBucket, validate_scopes
 from accounts.models.people import GroupRole, User, UserManager
+from accounts.models.requests import IdempotencyKey
 
 __all__ = [
     "ActorKind",
     "AuditEvent",
     "GroupRole",
+    "IdempotencyKey",
     "Integration",
     "RefusalCount",
     "ServiceToken",

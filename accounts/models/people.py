@@ -39,6 +39,7 @@ class UserManager(BaseUserManager["User"]):
 
 
 def validate_email_form(value: str) -> None:
+    """Named by the first migration; `User.clean` says the same, once."""
     try:
         canonical_email(value)
     except MalformedEmail as error:
@@ -56,7 +57,6 @@ class User(AbstractBaseUser):
     email = models.CharField(
         "e-mail",
         max_length=254,
-        validators=[validate_email_form],
         help_text="As the access proxy reports it, e.g. kim@example.com. The API shows it as the user's id.",
     )
     display_name = models.CharField(
@@ -132,7 +132,11 @@ class User(AbstractBaseUser):
         return self.is_staff
 
     def clean(self) -> None:
-        self.email = canonical_email(self.email)
+        """The address in its canonical form. Raises ValidationError; an empty one is told of by its field."""
+        try:
+            self.email = canonical_email(self.email) if self.email else ""
+        except MalformedEmail as error:
+            raise ValidationError({"email": error.message}) from None
 
 
 class GroupRole(models.Model):

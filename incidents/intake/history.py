@@ -1,4 +1,4 @@
-"""Has past incidents written, one transaction each, and counts what came of it."""
+"""Has past incidents written and counts what came of it: new ones together, known ones in a transaction each."""
 
 from __future__ import annotations
 
@@ -18,6 +18,9 @@ from majorops.lib.times import SKEW, iso
 
 Record = PastIncident | Problem
 
+#: How many new incidents are written at once.
+BATCH = 500
+
 #: Exports of one history round times differently: to the millisecond, the second or the minute.
 ROUNDING = timedelta(minutes=1)
 
@@ -32,6 +35,7 @@ class ImportReport:
     grown: int = 0
     same: int = 0
     updates: int = 0
+    dispatches: int = 0
     #: Imported and still open at the source.
     open: int = 0
     problems: list[Problem] = field(default_factory=list)
@@ -44,7 +48,8 @@ class ImportReport:
         odd = (
             f"{self.count(Fate.REFUSED):,} refused, {self.count(Fate.SKIPPED):,} skipped, {self.count(Fate.KEPT):,} odd"
         )
-        return f"{done}; {odd}; {self.open:,} still open."
+        teams = f", {self.dispatches:,} dispatches" if self.dispatches else ""
+        return f"{done}{teams}; {odd}; {self.open:,} still open."
 
 
 def run_import(
@@ -59,17 +64,62 @@ def run_import(
     `progress` is called after each record. Run the KPI backfill afterwards: listeners are not told.
     """
     report = ImportReport(dry_run=dry_run)
+    waiting: list[PastIncident] = []
     for record in records:
         if isinstance(record, Problem):
             report.problems.append(record)
         else:
-            _import_one(record, report, now)
+            waiting.append(record)
+        if len(waiting) == BATCH:
+            _import_all(waiting, report, now)
+            waiting.clear()
         progress()
+    _import_all(waiting, report, now)
     return report
 
 
+def _import_all(pasts: list[PastIncident], report: ImportReport, now: datetime) -> None:
+    """New ones together. Should one of them be refused, and for those that are known, each for itself."""
+    known = _known(pasts)
+    new = [past for past in pasts if _key(past) not in known]
+    together = len(set(map(_key, new))) == len(new) and _import_new(new, report, now)
+    for past in pasts:
+        if not together or _key(past) in known:
+            _import_one(past, report, now)
+
+
+def _key(past: PastIncident) -> tuple[str, str]:
+    return past.external_source, past.external_id
+
+
+def _known(pasts: list[PastIncident]) -> set[tuple[str, str | None]]:
+    sources, ids = {past.external_source for past in pasts}, [past.external_id for past in pasts]
+    rows = Incident.objects.filter(external_source__in=sources, external_id__in=ids)
+    return set(rows.values_list("external_source", "external_id"))
+
+
+def _import_new(pasts: list[PastIncident], report: ImportReport, now: datetime) -> bool:
+    """Whether all were written; if not, none was, and nothing is reported."""
+    told: list[Problem] = []
+    try:
+        with transaction.atomic():
+            fresh = [_without_future(past, now, _label(past), told) for past in pasts]
+            written = actions.record_new_past_incidents(fresh, now=now)
+            transaction.set_rollback(report.dry_run)
+    except (DomainError, IntegrityError):
+        return False
+    for recorded in written:
+        _count(recorded, report)
+    report.problems += told
+    return True
+
+
+def _label(past: PastIncident) -> str:
+    return f"{past.external_id} ({printable(past.title, 40)})"
+
+
 def _import_one(past: PastIncident, report: ImportReport, now: datetime) -> None:
-    label = f"{past.external_id} ({printable(past.title, 40)})"
+    label = _label(past)
     told: list[Problem] = []
     try:
         with transaction.atomic():
@@ -91,6 +141,7 @@ def _count(recorded: actions.Recorded, report: ImportReport) -> None:
     report.same += recorded.is_same
     report.grown += not recorded.is_new and not recorded.is_same
     report.updates += recorded.updates
+    report.dispatches += recorded.dispatches
     report.open += recorded.incident.is_open
 
 

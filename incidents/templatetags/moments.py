@@ -12,6 +12,9 @@ from majorops.lib.times import iso
 
 register = template.Library()
 
+#: The shapes of a running time; the script that lets them tick knows the same.
+SHAPES = {"clock": words.clock, "short": words.short, "span": words.span}
+
 register.filter("clock", words.clock)
 register.filter("short", words.short)
 register.filter("span", words.span)
@@ -35,3 +38,31 @@ def time_of_day(at: datetime) -> str:
     at = at.astimezone(UTC)
     full = f"{at:%a} {at.day} {at:%b %Y %H:%M:%S} UTC"
     return format_html('<time datetime="{}" title="{}">{}</time>', iso(at), full, f"{at:%H:%M:%S}")
+
+
+@register.simple_tag
+def instant(at: datetime) -> str:
+    """`2026-03-02T14:26:11.000Z`, for scripts."""
+    return str(iso(at))
+
+
+@register.simple_tag
+def running(since: datetime, now: datetime, shape: str = "clock") -> str:
+    """How long it has been going on; a script lets it tick. `shape` is clock, short or span."""
+    return _ticking("since", since, SHAPES[shape](now - since), shape)
+
+
+@register.simple_tag
+def remaining(until: datetime, now: datetime, shape: str = "span") -> str:
+    """How long until then; a script lets it tick."""
+    return _ticking("until", until, SHAPES[shape](until - now), shape)
+
+
+@register.simple_tag
+def hour(at: datetime, now: datetime) -> str:
+    """`14:30 UTC`, with the day where it is not today; the reader's own zone if they chose it."""
+    return format_html('<time datetime="{}" data-hour>{}</time>', iso(at), words.hour(at, now))
+
+
+def _ticking(direction: str, at: datetime, text: str, shape: str) -> str:
+    return format_html('<time datetime="{}" data-tick="{}" data-as="{}">{}</time>', iso(at), direction, shape, text)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from fractions import Fraction
@@ -76,6 +76,58 @@ def _composite(calc: Composite, reading: _Reading) -> Measurement:
     else:
         result = _Result(value=total / weight, numerator=total, denominator=weight)
     return _measurement(reading, result, coverage)
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """One KPI that another is made of. `adds` is its part of a composite; a tree of arithmetic has no parts to add."""
+
+    ref: str
+    slug: str
+    shift: timedelta | None
+    measurement: Measurement | None
+    weight: float | None = None
+    scaled: float | None = None
+    adds: float | None = None
+
+
+def shares(formula: Formula, figures: Figures) -> tuple[Share, ...]:
+    """What the figure of a composite or derived formula is made of, in the order the formula names it."""
+    match formula.calc:
+        case Composite() as calc:
+            return tuple(_composite_shares(calc, figures))
+        case Derived() as calc:
+            return tuple(_derived_shares(calc.expr, figures))
+    return ()
+
+
+def _composite_shares(calc: Composite, figures: Figures) -> Iterator[Share]:
+    reading = _Reading(figures)
+    known = {part.kpi: value for part in calc.parts if (value := reading.value(part.kpi)) is not None}
+    weight = sum((_exact(part.weight) for part in calc.parts if part.kpi in known), Fraction())
+    for part in calc.parts:
+        ref, measurement = f"kpi:{part.kpi}", reading.used.get(f"kpi:{part.kpi}")
+        if part.kpi not in known:
+            yield Share(ref, part.kpi, None, measurement, float(part.weight))
+            continue
+        scaled = _scaled(part, known[part.kpi])
+        adds = float(_exact(part.weight) * scaled / weight)
+        yield Share(ref, part.kpi, None, measurement, float(part.weight), float(scaled), adds)
+
+
+def _derived_shares(expression: Expression, figures: Figures) -> Iterator[Share]:
+    asked: dict[str, Share] = {}
+    waiting: list[Expression] = [expression]
+    while waiting:
+        one = waiting.pop(0)
+        if isinstance(one, KpiRef):
+            ref = f"kpi:{one.kpi}" + (f"@-{one.shift}" if one.shift else "")
+            shift = period(one.shift) if one.shift else None
+            if ref not in asked:
+                asked[ref] = Share(ref, one.kpi, shift, figures(one.kpi, shift))
+        elif isinstance(one, Operation):
+            waiting += one.args
+    yield from asked.values()
 
 
 def _scaled(part: Part, value: Fraction) -> Fraction:

@@ -51,6 +51,12 @@ def _judged(row: Row, paged_at: datetime, level: rules.Level, as_of: datetime) -
     return Entry(row, Fate.VALID, paged_at, value=dispatch, at=paged_at)
 
 
+def came_in_time(entry: Entry) -> bool:
+    """Whether a judged page met the limit of its level."""
+    arrival = entry.value.arrival
+    return arrival is not None and arrival <= rules.DEFAULT.levels[str(entry.row["alarm_level"])].arrival
+
+
 @dataclass(frozen=True, slots=True)
 class Standing:
     """The class, how many of all came in time, and the companions of the arrivals in minutes."""

@@ -6,11 +6,13 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from functools import cached_property
 
 from kpis.evaluate.combined import Figures, combine
 from kpis.evaluate.entries import entries_of
-from kpis.evaluate.figures import Measurement, summarise
-from kpis.evaluate.population import Entry
+from kpis.evaluate.explained import Explained, tell
+from kpis.evaluate.figures import Measurement, in_time, summarise, summarise_in_time
+from kpis.evaluate.population import Entry, Fate
 from kpis.evaluate.rows import Dims, Row, Tables, is_open, text, time_of
 from kpis.formulas.kinds import Aggregate, Formula
 from kpis.formulas.language import Rows, period
@@ -67,6 +69,8 @@ class Evaluation:
         self.as_of = as_of
         self.entries = sorted(entries_of(formula, rows, as_of), key=lambda entry: entry.ref)
         self.is_alive = self._is_alive(rows)
+        self._subject_prefix = f"{formula.subject}:"
+        self._groups: dict[tuple[str, ...], dict[tuple[str | None, ...], list[Entry]]] = {}
 
     def _is_alive(self, rows: Tables) -> bool:
         """Whether the source has ever said anything, which a true zero needs."""
@@ -82,33 +86,64 @@ class Evaluation:
         if self.formula.base is None:
             return combine(self.formula, figures or _no_figures)
         start, end = span(window, self.as_of, zone)
-        chosen = [
-            entry
-            for entry in self._in_window(start)
-            if dims is None or all(text(entry.row.get(name)) == value for name, value in dims.items())
-        ]
+        chosen = [entry for entry in self._of_group(dims) if _is_since(entry, start)]
         periods = self._periods(window, start, end)
-        return summarise(self.formula, chosen, is_alive=self.is_alive, periods=periods)
+        return summarise_in_time(self.formula, chosen, is_alive=self.is_alive, periods=periods)
+
+    def explain(self, window: str = "all", dims: Dims | None = None, zone: tzinfo = UTC) -> Explained:
+        """The same figure with every row of the group, for a formula that reads rows."""
+        start, end = span(window, self.as_of, zone)
+        inside = [entry for entry in self._in_window(start) if _is_of(entry, dims)]
+        known = {id(entry) for entry in inside}
+        outside = [entry for entry in self.entries if id(entry) not in known and _is_of(entry, dims)]
+        return tell(
+            self.formula, self.measure(window, dims, zone), inside, outside, periods=self._periods(window, start, end)
+        )
+
+    def explain_subject(self, subject_key: str) -> Explained:
+        """The figure of one subject with its rows; no value when it has none."""
+        mine = [
+            entry
+            for entry in self.entries
+            if (row := self._subject_row(entry)) is not None and row["subject_key"] == subject_key
+        ]
+        return tell(self.formula, summarise(self.formula, mine, is_alive=False, periods=1), mine)
 
     def groups(self, window: str = "all", zone: tzinfo = UTC) -> tuple[Dims, ...]:
         """The groups that eligible rows of the window fall in, sorted; empty when the formula has no group_by."""
         names = self.formula.group_by
         start, _ = span(window, self.as_of, zone)
         entries = [entry for entry in self._in_window(start) if entry.is_eligible] if names else []
-        found = {tuple(text(entry.row.get(name)) for name in names) for entry in entries}
+        found = {_group_of(entry, names) for entry in entries}
         return tuple(dict(zip(names, key, strict=True)) for key in sorted(found, key=repr))
 
     def samples(self) -> tuple[Sample, ...]:
         """One figure per subject; see the function of the same name."""
         by_subject: dict[str, list[Entry]] = defaultdict(list)
-        for entry in self.entries if self.formula.subject else ():
+        for entry in self._in_time if self.formula.subject else ():
             if (row := self._subject_row(entry)) is not None:
                 by_subject[str(row["subject_key"])].append(entry)
         found = (self._sample(key, by_subject[key]) for key in sorted(by_subject))
         return tuple(sample for sample in found if sample is not None)
 
     def _in_window(self, start: datetime | None) -> Iterator[Entry]:
-        return (entry for entry in self.entries if start is None or entry.placed is None or entry.placed >= start)
+        return (entry for entry in self.entries if _is_since(entry, start))
+
+    @cached_property
+    def _in_time(self) -> Sequence[Entry]:
+        """The entries as `first` and `last` mean them, sorted once for all figures."""
+        return sorted(self.entries, key=in_time)
+
+    def _of_group(self, dims: Dims | None) -> Sequence[Entry]:
+        """The entries of a group in order of time; all groups of the same names are told apart in one pass."""
+        if dims is None:
+            return self._in_time
+        names = tuple(dims)
+        if names not in self._groups:
+            groups = self._groups[names] = defaultdict(list)
+            for entry in self._in_time:
+                groups[_group_of(entry, names)].append(entry)
+        return self._groups[names].get(tuple(dims.values()), ())
 
     def _periods(self, window: str, start: datetime | None, end: datetime) -> float | None:
         """How many periods of `every` the window has. A calendar window is one, however many hours a DST week has."""
@@ -118,18 +153,26 @@ class Evaluation:
         return (end - start) / period(calc.every) if start is not None else None
 
     def _subject_row(self, entry: Entry) -> Row | None:
-        prefix = f"{self.formula.subject}:"
-        return next((row for row in entry.rows if str(row.get("subject_key", "")).startswith(prefix)), None)
+        for row in entry.rows:
+            if str(row.get("subject_key", "")).startswith(self._subject_prefix):
+                return row
+        return None
 
     def _sample(self, key: str, entries: list[Entry]) -> Sample | None:
-        measurement = summarise(self.formula, entries, is_alive=False, periods=1)
+        if not any(entry.fate is Fate.VALID for entry in entries):
+            return None  # rows without a value give none
+        measurement = summarise_in_time(self.formula, entries, is_alive=False, periods=1)
         at = self._timestamp(entries)
         if measurement.value is None or at is None:
             return None
-        incident = next((row["incident_id"] for entry in entries for row in entry.rows if row.get("incident_id")), None)
+        by_ref = sorted(entries, key=lambda entry: entry.ref) if len(entries) > 1 else entries
+        incident = next((row["incident_id"] for entry in by_ref for row in entry.rows if row.get("incident_id")), None)
         if incident is None and key.startswith("incident:"):
             incident = key.removeprefix("incident:")
-        dims = {name: _shared([entry.row.get(name) for entry in entries]) for name in self.formula.group_by}
+        if len(entries) == 1:
+            dims = {name: text(entries[0].row.get(name)) for name in self.formula.group_by}
+        else:
+            dims = {name: _shared([entry.row.get(name) for entry in entries]) for name in self.formula.group_by}
         return Sample(key, text(incident), to_millisecond(at), dims, measurement)
 
     def _timestamp(self, entries: list[Entry]) -> datetime | None:
@@ -138,6 +181,18 @@ class Evaluation:
         rows = [row for row in map(self._subject_row, entries) if row is not None]
         closed = [at for row in rows if (at := time_of(row, "subject_closed_at")) is not None]
         return max(closed) if closed and not any(is_open(row, self.as_of) for row in rows) else None
+
+
+def _is_of(entry: Entry, dims: Dims | None) -> bool:
+    return dims is None or all(text(entry.row.get(name)) == value for name, value in dims.items())
+
+
+def _is_since(entry: Entry, start: datetime | None) -> bool:
+    return start is None or entry.placed is None or entry.placed >= start
+
+
+def _group_of(entry: Entry, names: Sequence[str]) -> tuple[str | None, ...]:
+    return tuple([text(entry.row.get(name)) for name in names])
 
 
 def _no_figures(slug: str, shift: timedelta | None) -> None:

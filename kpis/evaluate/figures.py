@@ -49,11 +49,18 @@ def summarise(formula: Formula, entries: Sequence[Entry], *, is_alive: bool, per
     `is_alive`: the source has spoken before, so that no rows are a true zero for a count.
     `periods`: how many periods of `every` lie in the window; None when the window has no length.
     """
-    valid = sorted((entry for entry in entries if entry.fate is Fate.VALID), key=_in_time)
-    others = [entry for entry in entries if entry.fate is not Fate.VALID]
-    invalid = Counter(entry.reason for entry in others if entry.fate is Fate.INVALID)
-    n = sum(entry.counts for entry in valid)
-    eligible = n + sum(entry.is_eligible for entry in others)
+    return summarise_in_time(formula, sorted(entries, key=in_time), is_alive=is_alive, periods=periods)
+
+
+def summarise_in_time(
+    formula: Formula, entries: Sequence[Entry], *, is_alive: bool, periods: float | None
+) -> Measurement:
+    """The same for entries that are sorted by `in_time` already: one sort serves every window and group."""
+    valid = [entry for entry in entries if entry.fate is Fate.VALID]
+    others = [entry for entry in entries if entry.fate is not Fate.VALID] if len(valid) < len(entries) else []
+    invalid = _counts([entry.reason for entry in others if entry.fate is Fate.INVALID])
+    n = sum([entry.counts for entry in valid])
+    eligible = n + sum([entry.is_eligible for entry in others])
     found = _figure(formula, valid, periods, is_zero=is_alive and not eligible)
     coverage = n / eligible if eligible else None
     trust = _mean_confidence(valid)
@@ -62,8 +69,8 @@ def summarise(formula: Formula, entries: Sequence[Entry], *, is_alive: bool, per
         reason=None if found.value is not None else found.reason or _why_nothing(formula, eligible, invalid),
         n=n,
         eligible=eligible,
-        excluded=_counts(Counter(entry.reason for entry in others if entry.fate in (Fate.MISSED, Fate.OUT))),
-        invalid=_counts(invalid),
+        excluded=_counts([entry.reason for entry in others if entry.fate is Fate.MISSED or entry.fate is Fate.OUT]),
+        invalid=invalid,
         numerator=found.numerator,
         denominator=found.denominator,
         coverage=_three(coverage),
@@ -71,9 +78,16 @@ def summarise(formula: Formula, entries: Sequence[Entry], *, is_alive: bool, per
         confidence=_three(coverage * trust if coverage is not None and trust is not None else None),
         median=found.median,
         p90=found.p90,
-        used=tuple(sorted({str(row["ref"]) for entry in valid for row in entry.rows})),
+        used=_refs(valid),
         left_out=tuple(sorted((entry.ref, entry.reason) for entry in others)),
     )
+
+
+def _refs(valid: Sequence[Entry]) -> tuple[str, ...]:
+    """The rows behind a value, each once, sorted. Only an interval has a second row that others may share."""
+    refs = [str(entry.row["ref"]) for entry in valid]
+    ends = [str(entry.end["ref"]) for entry in valid if entry.end is not None]
+    return tuple(sorted(dict.fromkeys(refs + ends))) if len(refs) > 1 or ends else tuple(refs)
 
 
 def stable(value: float) -> float:
@@ -153,7 +167,11 @@ def _spread(agg: str | Percentile, values: Sequence[stats.Number], scale: int) -
     """A figure with its companions: a mean alone hides the slow ones."""
     if not values:
         return _Figure()
-    median, p90 = stats.median(values) / scale, stats.percentile(values, 90) / scale
+    if len(values) == 1 and agg not in ("count", "count_distinct"):  # every sample of one row: all three are that value
+        only = float(values[0]) / scale
+        return _Figure(value=only, median=only, p90=only)
+    ordered = sorted(values)  # sorting what is sorted costs next to nothing
+    median, p90 = stats.median(ordered) / scale, stats.percentile(ordered, 90) / scale
     return _Figure(value=_reduce(agg, values) / scale, median=median, p90=p90)
 
 
@@ -183,12 +201,13 @@ def _why_nothing(formula: Formula, eligible: int, invalid: Mapping[str, int]) ->
     return "zero_denominator" if isinstance(formula.calc, Ratio | Conversion | Recency) else "no_samples"
 
 
-def _in_time(entry: Entry) -> tuple[bool, object, str]:
+def in_time(entry: Entry) -> tuple[bool, object, str]:
+    """A sort key: the order in which `first` and `last` are meant."""
     return entry.at is None, entry.at or 0, entry.ref
 
 
 def _mean_confidence(valid: Sequence[Entry]) -> float | None:
-    known = [entry.confidence for entry in valid if entry.confidence is not None]
+    known = [one for entry in valid if (one := entry.confidence) is not None]
     return stats.mean(known) if known else None
 
 
@@ -196,5 +215,5 @@ def _three(value: float | None) -> float | None:
     return None if value is None else round(value, 3)
 
 
-def _counts(counter: Counter[str]) -> dict[str, int]:
-    return dict(sorted(counter.items()))
+def _counts(reasons: Sequence[str]) -> dict[str, int]:
+    return dict(sorted(Counter(reasons).items())) if reasons else {}

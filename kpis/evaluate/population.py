@@ -57,11 +57,18 @@ class Entry:
     at: datetime | None = None
     end: Row | None = None
     counts: bool = True
+    #: The measured field has no value.
+    is_empty: bool = False
 
     @property
     def is_eligible(self) -> bool:
         """Whether the row should have given a value."""
         return self.fate in (Fate.VALID, Fate.MISSED, Fate.INVALID)
+
+    @property
+    def is_due_later(self) -> bool:
+        """Left out only because what it is about is still open."""
+        return self.fate is Fate.OUT and self.is_empty
 
     @property
     def ref(self) -> str:
@@ -74,8 +81,9 @@ class Entry:
     @property
     def confidence(self) -> float | None:
         """A chain is as strong as its weakest link."""
-        known = [one for row in self.rows if (one := number(row.get("confidence"))) is not None]
-        return min(known, default=None)
+        own = number(self.row.get("confidence"))
+        other = number(self.end.get("confidence")) if self.end is not None else None
+        return own if other is None else other if own is None else min(own, other)
 
 
 def select(spec: Rows, rows: Tables, as_of: datetime, measured: Sequence[str] = ()) -> tuple[list[Row], list[Entry]]:
@@ -140,7 +148,7 @@ def placed_at(row: Row, spec: Rows, as_of: datetime) -> datetime | None:
 
 def empty(row: Row, field: str, spec: Rows, as_of: datetime) -> Entry:
     fate = Fate.OUT if is_open(row, as_of) else Fate.MISSED
-    return Entry(row, fate, placed_at(row, spec, as_of), f"{field} is empty")
+    return Entry(row, fate, placed_at(row, spec, as_of), f"{field} is empty", is_empty=True)
 
 
 def select_members(spec: Members, rows: Tables) -> tuple[list[Row], list[Entry]]:

@@ -56,6 +56,8 @@ def microseconds(length: timedelta) -> int:
 
 def number(value: object) -> Number | None:
     """The finite number that `value` is, or None. True is no number."""
+    if type(value) is float:  # most are, and every row is asked
+        return value if math.isfinite(value) else None
     if isinstance(value, Decimal):
         value = float(value)
     if isinstance(value, bool) or not isinstance(value, int | float):

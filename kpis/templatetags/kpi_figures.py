@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django import template
+from django.utils import timezone
 
 from accounts.models import User
 from incidents.models import Incident
@@ -15,4 +16,4 @@ register = template.Library()
 @register.inclusion_tag("kpis/_card.html")
 def incident_figures(incident: Incident, user: User) -> dict[str, object]:
     """The figures of this incident that the person may read."""
-    return {"rows": reading.of_incident(observations_for(user, incident)), "incident": incident}
+    return {"rows": reading.of_incident(observations_for(user, incident), timezone.now()), "incident": incident}

@@ -133,6 +133,14 @@ def install(connection: BaseDatabaseWrapper) -> None:
             _install_one(model, connection)
 
 
+def remove(connection: BaseDatabaseWrapper) -> None:
+    """Takes every guard away. Only for a migrate that changes the tables: it ends by installing them again."""
+    with connection.cursor() as cursor:
+        for table, name in sorted(installed(connection)):
+            on = f" ON {connection.ops.quote_name(table)}" if connection.vendor == "postgresql" else ""
+            cursor.execute(f"DROP TRIGGER {connection.ops.quote_name(name)}{on}")
+
+
 def _has_all_columns(model: type[models.Model], connection: BaseDatabaseWrapper) -> bool:
     """Whether the table is at the model's state; half-way through migrations it is not."""
     with connection.cursor() as cursor:

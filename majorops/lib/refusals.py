@@ -8,6 +8,7 @@ from django.core.exceptions import RequestDataTooBig
 from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest
 from drf_spectacular.openapi import AutoSchema
+from drf_spectacular.utils import OpenApiParameter
 from drf_standardized_errors.formatter import ExceptionFormatter
 from drf_standardized_errors.handler import ExceptionHandler
 from drf_standardized_errors.types import Error, ErrorResponse
@@ -120,8 +121,20 @@ class Problem(serializers.Serializer[Any]):
     errors = WrongField(many=True, required=False)  # type: ignore[assignment]
 
 
+IDEMPOTENCY_KEY = OpenApiParameter(
+    "Idempotency-Key",
+    str,
+    OpenApiParameter.HEADER,
+    description="A new one for each thing you want done. Under the same key a request is not carried out again.",
+)
+
+
 class ProblemSchema(AutoSchema):
-    """Adds the problem body to every operation, as the answer to whatever is not listed."""
+    """Adds the problem body to every operation, as the answer to whatever is not listed, and the key to every POST."""
+
+    def get_override_parameters(self) -> list[Any]:
+        own = super().get_override_parameters()
+        return [*own, IDEMPOTENCY_KEY] if self.method == "POST" else own
 
     def _get_response_bodies(self, direction: Literal["request", "response"] = "response") -> dict[str, Any]:
         responses = super()._get_response_bodies(direction)

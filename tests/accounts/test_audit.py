@@ -82,3 +82,20 @@ def test_a_refused_sign_in_is_on_the_trail_with_its_address(mim: User) -> None:
 def test_a_visitor_without_any_identity_writes_nothing() -> None:
     Client().get("/incidents/")
     assert not AuditEvent.objects.exists()
+
+
+@pytest.mark.usefixtures("behind_access", "_noon")
+def test_look_alikes_of_the_proxys_headers_are_listed_once_a_minute_and_then_counted() -> None:
+    for _ in range(3):
+        answer = Client().get("/incidents/", **{"HTTP_CF.ACCESS.JWT.ASSERTION": "x", "HTTP_CF_ACCESS_USER": "y"})
+        assert answer.status_code == 401
+    Client().get("/healthz", HTTP_CF_ACCESS_USER="y")
+    event, counted = AuditEvent.objects.get(), RefusalCount.objects.get()
+    assert (event.action, event.actor_kind, event.peer) == (Action.HEADER_IGNORED, ActorKind.ANONYMOUS, "127.0.0.1")
+    assert event.after == {"headers": ["HTTP_CF.ACCESS.JWT.ASSERTION", "HTTP_CF_ACCESS_USER"]}
+    assert (counted.reason, counted.count) == (Action.HEADER_IGNORED, 2)
+
+
+def test_where_another_proxy_names_people_no_header_looks_like_anything(mim: User) -> None:
+    Client(headers={HEADER: mim.email}).get("/incidents/", HTTP_CF_ACCESS_USER="y")
+    assert not AuditEvent.objects.filter(action=Action.HEADER_IGNORED).exists()

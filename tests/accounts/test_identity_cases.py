@@ -1,8 +1,7 @@
 """The 90 negative identity cases of the design (reliability-security.md, 3.8), by their numbers.
 
-Each case of the table is sent to a page, to the admin and to the API, by the way it would come in. What is expected is
-one status for all three doors. A status of 500 or above, or an answer as anybody, fails. The live stream joins the
-doors when it exists.
+Each case of the table is sent to a page, to the admin, to the API and to a live stream, by the way it would come in.
+What is expected is one status for all four doors. A status of 500 or above, or an answer as anybody, fails.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ from accounts import tokens
 from accounts.access import DEV_SESSION_KEY
 from accounts.models import Integration, User
 from accounts.roles import Role
-from tests.factories import UserFactory
+from tests.factories import IncidentFactory, UserFactory
 from tests.identity import (
     ASSERTION_KEY,
     AUDIENCE,
@@ -55,7 +54,10 @@ from tests.run import ROOT
 pytestmark = pytest.mark.django_db
 
 PAGE, ADMIN, API = "/incidents/", "/admin/", "/api/v1/users/me"
-DOORS = [PAGE, ADMIN, API]
+WATCHED = "01JD0000000000000000000000"
+STREAM = f"/incidents/{WATCHED}/live"
+DOORS = [PAGE, ADMIN, API, STREAM]
+NAMES = ["page", "admin", "api", "stream"]
 SECRET = "a-shared-secret-of-more-than-32-characters"
 PROXY = {"MAJOROPS_AUTH_MODE": "proxy", "PROXY_SHARED_SECRET": SECRET, "PROXY_TRUSTED_CIDRS": ["10.0.0.0/8"]}
 DEV = {"MAJOROPS_AUTH_MODE": "dev"}
@@ -67,6 +69,7 @@ MIM = "mim@example.com"
 def people(db: None, tmp_path: Path) -> Iterator[None]:
     """An administrator whom every case would like to be, and a product that trusts Access."""
     UserFactory(email=MIM, role=Role.ADMIN)
+    IncidentFactory(pk=WATCHED)
     with access_mode(tmp_path):
         yield
 
@@ -82,6 +85,12 @@ class Case:
 
     def __str__(self) -> str:
         return f"{self.number} {self.what}"
+
+
+def knock(door: str, **meta: Any) -> Any:
+    """The answer at a door; a stream is asked for as a browser does."""
+    accept = {"HTTP_ACCEPT": "text/event-stream"} if door == STREAM else {}
+    return Client(raise_request_exception=False).get(door, **(accept | meta))
 
 
 def sends(**meta: str) -> Callable[[], dict[str, str]]:
@@ -335,23 +344,23 @@ TOKENS = [
 ]
 
 
-@pytest.mark.parametrize("door", DOORS, ids=["page", "admin", "api"])
+@pytest.mark.parametrize("door", DOORS, ids=NAMES)
 @pytest.mark.parametrize("case", HEADERS + TOKENS, ids=str)
 def test_case(case: Case, door: str) -> None:
     with override_settings(**case.settings):
-        answer = Client(raise_request_exception=False).get(door, **case.meta())
+        answer = knock(door, **case.meta())
     assert answer.status_code == case.status
 
 
-@pytest.mark.parametrize("door", DOORS, ids=["page", "admin", "api"])
+@pytest.mark.parametrize("door", DOORS, ids=NAMES)
 def test_the_same_doors_open_to_a_good_assertion(door: str) -> None:
-    assert Client().get(door, **{ASSERTION_KEY: mint(), EMAIL_KEY: "MIM@example.com"}).status_code == 200
+    assert knock(door, **{ASSERTION_KEY: mint(), EMAIL_KEY: "MIM@example.com"}).status_code == 200
 
 
-@pytest.mark.parametrize("door", DOORS, ids=["page", "admin", "api"])
+@pytest.mark.parametrize("door", DOORS, ids=NAMES)
 def test_the_same_doors_open_to_the_proxy(door: str) -> None:
     with override_settings(**PROXY):
-        assert Client().get(door, **proxied()()).status_code == 200
+        assert knock(door, **proxied()()).status_code == 200
 
 
 # --- 8, 9: underscores, as an ASGI server passes them ---
@@ -417,7 +426,7 @@ def test_39_keys_that_the_token_points_at_are_never_fetched(name: str, key_serve
     value: Any = jwk("stranger") if name == "jwk" else [key_server.url] if name == "x5c" else key_server.url
     forged = sign(claims(), key="stranger", header={"alg": "RS256", "kid": KID, name: value})
     for door in DOORS:
-        assert Client().get(door, **{ASSERTION_KEY: forged}).status_code == 401
+        assert knock(door, **{ASSERTION_KEY: forged}).status_code == 401
     assert key_server.hits == []
 
 
@@ -425,7 +434,7 @@ def test_39_keys_that_the_token_points_at_are_never_fetched(name: str, key_serve
 
 
 def get(door: str = API, **meta: Any) -> Any:
-    return Client(raise_request_exception=False).get(door, **meta)
+    return knock(door, **meta)
 
 
 def signed_in(door: str = API, **changes: Any) -> Any:

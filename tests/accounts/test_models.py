@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+from django.core.exceptions import ValidationError
 from django.db import IntegrityError
 
 from accounts.emails import MalformedEmail
@@ -18,6 +19,14 @@ def test_an_address_is_stored_in_its_canonical_form() -> None:
     assert User.objects.create_user("Kim@Example.com", role="mim").email == "kim@example.com"
     with pytest.raises(MalformedEmail):
         User.objects.create_user("not an address")
+
+
+def test_a_form_is_told_once_that_an_address_is_none() -> None:
+    person = User(email="ki m@example.com", role="mim")
+    for check in (person.clean, person.full_clean):
+        with pytest.raises(ValidationError) as refused:
+            check()
+        assert refused.value.message_dict == {"email": [MalformedEmail().message]}
 
 
 @pytest.mark.parametrize("fields", [{"email": "Kim@example.com"}, {"role": "superuser"}])

@@ -86,6 +86,13 @@ def test_wrong_secret_reads_like_an_unknown_token() -> None:
     assert (bodies[0], names[0], answers[0].status_code) == (bodies[1], names[1], 401)
 
 
+@pytest.mark.parametrize("sent", ["mo_wrong", "somebody-elses-token", ""])
+def test_refused_bearer_token_is_challenged_as_such_and_a_person_is_sent_to_the_proxy(sent: str) -> None:
+    refused = client_with(sent).get("/api/v1/incidents")
+    assert (refused.status_code, refused["WWW-Authenticate"]) == (401, 'Bearer error="invalid_token"')
+    assert Client().get("/api/v1/incidents")["WWW-Authenticate"] == 'Proxy realm="MajorOps"'
+
+
 def test_taken_scope_is_gone_on_the_next_request() -> None:
     client = program_with(Scope.INCIDENTS_READ)
     assert client.get("/api/v1/incidents").status_code == 200

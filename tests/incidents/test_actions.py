@@ -372,7 +372,7 @@ def public_actions() -> list[str]:
     return [
         name
         for name, member in inspect.getmembers(actions, inspect.isfunction)
-        if member.__module__ == actions.__name__ and not name.startswith("_")
+        if member.__module__.startswith(actions.__name__) and not name.startswith("_")
     ]
 
 

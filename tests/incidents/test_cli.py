@@ -158,7 +158,10 @@ def test_an_unknown_team_exits_4_with_what_is_near() -> None:
 
 
 def test_an_import_ends_with_a_summary_and_a_second_one_has_nothing_new() -> None:
-    first, second = run("import", "statuspage", str(FIXTURE)), run("import", "statuspage", str(FIXTURE))
+    first, second = (
+        run("import", str(FIXTURE), "--format", "statuspage"),
+        run("import", str(FIXTURE), "--format", "statuspage"),
+    )
     assert (first.exit_code, second.exit_code) == (0, 0)
     assert "statuspage.json: 2 new, 0 grown, 0 same; 6 updates written" in first.stdout
     assert "statuspage.json: 0 new, 0 grown, 2 same; 0 updates written" in second.stdout
@@ -166,7 +169,7 @@ def test_an_import_ends_with_a_summary_and_a_second_one_has_nothing_new() -> Non
 
 
 def test_a_dry_run_of_an_import_writes_nothing() -> None:
-    result = run("import", "statuspage", str(FIXTURE), "--dry-run")
+    result = run("import", str(FIXTURE), "--format", "statuspage", "--dry-run")
     assert "2 new" in result.stdout
     assert "Nothing written (--dry-run)." in result.stdout
     assert not Incident.objects.exists()
@@ -177,7 +180,7 @@ def test_a_record_that_was_refused_makes_it_7_and_the_others_are_in(tmp_path: Pa
     document["incidents"][0]["started_at"] = "2999-01-01T00:00:00Z"
     file = tmp_path / "history.json"
     file.write_text(json.dumps(document))
-    result = run("import", "statuspage", str(file))
+    result = run("import", str(file), "--format", "statuspage")
     assert (result.exit_code, Incident.objects.count()) == (7, 1)
     assert "refused: lamp-2 (Uploads fail): started_at must lie between" in result.stdout
 
@@ -188,11 +191,42 @@ def test_a_record_that_was_refused_makes_it_7_and_the_others_are_in(tmp_path: Pa
 def test_a_file_that_is_no_history_exits_5_and_is_named(tmp_path: Path, content: bytes, says: str) -> None:
     file = tmp_path / "history.json"
     file.write_bytes(content)
-    result = run("import", "statuspage", str(file))
+    result = run("import", str(file), "--format", "statuspage")
     assert (result.exit_code, result.stdout) == (5, "")
     assert result.stderr.startswith("error: history.json: ")
     assert says in result.stderr
 
 
 def test_a_file_that_does_not_exist_exits_2() -> None:
-    assert run("import", "statuspage", "/nowhere.json").exit_code == 2
+    assert run("import", "/nowhere.json", "--format", "statuspage").exit_code == 2
+
+
+@pytest.mark.parametrize(("log", "new"), [("servicenow", 3), ("volvo", 3)])
+def test_a_change_log_is_imported_and_a_second_run_has_nothing_new(log: str, new: int) -> None:
+    file = str(FIXTURE.with_name(f"{log}.csv"))
+    first, second = (run("import", file, "--format", log) for _ in range(2))
+    assert (first.exit_code, second.exit_code) == (0, 0)
+    assert f"{log}.csv: {new} new, 0 grown, 0 same" in first.stdout
+    assert f"{log}.csv: 0 new, 0 grown, {new} same" in second.stdout
+    assert set(Incident.objects.values_list("external_source", flat=True)) == {log}
+
+
+def test_two_systems_with_the_same_numbers_are_told_apart_by_their_instance() -> None:
+    file = str(FIXTURE.with_name("volvo.csv"))
+    for instance in ("north", "south"):
+        assert "3 new" in run("import", file, "--format", "volvo", "--instance", instance).stdout
+    assert run("import", file, "--format", "volvo", "--instance", "a b").exit_code == 5
+
+
+def test_times_without_a_zone_are_of_the_zone_that_is_named() -> None:
+    file = str(FIXTURE.with_name("servicenow.csv"))
+    assert run("import", file, "--format", "servicenow", "--timezone", "Europe/Rome").exit_code == 0
+    assert Incident.objects.get(external_id="LAMP0001").detected_at.hour == 7
+    refused = run("import", file, "--format", "servicenow", "--timezone", "Europe/Atlantis")
+    assert (refused.exit_code, "No time zone is called" in refused.stderr) == (5, True)
+
+
+def test_a_history_of_another_format_is_refused_and_named() -> None:
+    result = run("import", str(FIXTURE), "--format", "volvo")
+    assert (result.exit_code, Incident.objects.count()) == (5, 0)
+    assert result.stderr.startswith("error: statuspage.json: ")

@@ -7,11 +7,15 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
+from statistics import mean, median
+from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
+from django.db import IntegrityError, transaction
 
 from incidents import actions
-from incidents.intake import Fate, Problem, statuspage
+from incidents.intake import Fate, Problem, servicenow, statuspage, volvo
 from incidents.intake.history import ImportReport, run_import
 from incidents.lifecycle import Kind, Phase, Severity, Status, Visibility
 from incidents.models import Incident, PhaseEntry, Source, StatusUpdate, TimelineEvent
@@ -20,7 +24,8 @@ from tests.factories import NOON, at, stamp
 
 pytestmark = pytest.mark.django_db
 
-FIXTURE = (Path(__file__).parent / "fixtures" / "statuspage.json").read_bytes()
+FIXTURES = Path(__file__).parent / "fixtures"
+FIXTURE = (FIXTURES / "statuspage.json").read_bytes()
 
 
 def import_fixture() -> ImportReport:
@@ -163,12 +168,87 @@ def test_imported_updates_are_public_and_speak_for_their_source() -> None:
     assert Incident.objects.get().last_communicated_at == at("08:10")
 
 
-def real(name: str) -> list[PastIncident | Problem]:
+# --- Many at once ---
+
+
+def written() -> list[list[dict[str, object]]]:
+    """All rows an import writes, without the ids that are drawn."""
+    drawn = {"id", "public_id", "incident_id", "event_id"}
+    return [
+        [
+            {name: value for name, value in row.items() if name not in drawn}
+            for row in model.objects.order_by("pk").values()
+        ]
+        for model in (Incident, TimelineEvent, PhaseEntry, StatusUpdate)
+    ]
+
+
+def test_what_is_written_together_is_what_is_written_one_by_one() -> None:
+    pasts = [one for one in statuspage.read(FIXTURE) if isinstance(one, PastIncident)]
+    pasts.append(past(issue_time=at("07:50"), phases=((Phase.GATHER, at("08:05")),), metadata={"rows": 3}))
+    with transaction.atomic():
+        for one in pasts:
+            actions.record_past_incident(one, now=NOON)
+        one_by_one = [sorted(rows, key=str) for rows in written()]
+        transaction.set_rollback(True)
+    actions.record_new_past_incidents(pasts, now=NOON)
+    assert [sorted(rows, key=str) for rows in written()] == one_by_one
+
+
+def test_of_incidents_written_together_all_or_none_are_in() -> None:
+    with pytest.raises(IntegrityError):
+        actions.record_new_past_incidents([past(), past(external_id="two"), past()], now=NOON)
+    assert recorded() == (0, 0, 0, 0)
+
+
+def test_new_known_repeated_and_refused_records_of_one_file_each_get_their_due() -> None:
+    run_import([past()], now=NOON)
+    later = past(external_id="late", resolved_at=NOON + timedelta(hours=1))
+    again = past(external_id="two", updates=(PastUpdate("u9", at("08:30"), "More.", "identified"),))
+    report = run_import([past(external_id="two"), past(), later, again, past(external_id="three")], now=NOON)
+    assert (report.new, report.grown, report.same, report.count(Fate.REFUSED)) == (2, 1, 1, 1)
+    assert set(Incident.objects.values_list("external_id", flat=True)) == {"one", "two", "three"}
+
+
+def test_many_new_incidents_take_few_statements(django_assert_max_num_queries: Any) -> None:
+    pasts = [past(external_id=str(number)) for number in range(40)]
+    with django_assert_max_num_queries(15):
+        run_import(pasts, now=NOON)
+
+
+def test_a_phase_that_an_open_incident_has_reached_since_is_added() -> None:
+    run_import([past(resolved_at=None)], now=NOON)
+    gathered = past(resolved_at=None, phases=((Phase.GATHER, at("08:20")),))
+    first, second = (run_import([gathered], now=NOON) for _ in range(2))
+    assert (first.grown, second.same) == (1, 1)
+    incident = Incident.objects.get()
+    assert (incident.phase, incident.phase_entered_at) == (Phase.GATHER, at("08:20"))
+    assert [entry.phase_number for entry in incident.phase_entries.all()] == [1, 2]
+
+
+def test_a_change_log_is_imported_with_its_acknowledgement_once() -> None:
+    with (FIXTURES / "servicenow.csv").open("rb") as file:
+        records = list(servicenow.read(file, zone=ZoneInfo("UTC"))[1])
+    first, second = (run_import(records, now=NOON) for _ in range(2))
+    assert (first.new, first.open, second.new, second.same) == (3, 1, 0, 3)
+    incident = Incident.objects.get(external_id="LAMP0001")
+    assert (incident.kind, incident.issue_time) == (Kind.BACKFILLED, at("2016-02-29T08:00"))
+    assert [entry.phase_number for entry in incident.phase_entries.all()] == [1, 2, 8]
+
+
+# --- Real histories ---
+
+
+def folder_of_real_data() -> Path:
     """Not committed here: see MAJOROPS_REAL_DATA in docs."""
     folder = os.environ.get("MAJOROPS_REAL_DATA")
     if not folder:
         pytest.skip("MAJOROPS_REAL_DATA names no folder with real histories")
-    return list(statuspage.read((Path(folder) / name).read_bytes()))
+    return Path(folder)
+
+
+def real(name: str) -> list[PastIncident | Problem]:
+    return list(statuspage.read((folder_of_real_data() / name).read_bytes()))
 
 
 def test_a_real_history_of_625_incidents_is_imported_once() -> None:
@@ -184,3 +264,32 @@ def test_a_damaged_export_of_the_same_history_merges() -> None:
     run_import(real("statuspage_github_incidents_2025_2026.json"), now=at("2026-11-01T00:00"))
     report = run_import(real("statuspage_github_backfill_damaged.json"), now=at("2026-11-01T00:00"))
     assert (report.new, report.grown + report.same, report.count(Fate.REFUSED)) == (72, 86, 0)
+
+
+def figures(pairs: list[tuple[datetime | None, datetime | None]]) -> tuple[int, float, float, int, int]:
+    """How many, mean and median in minutes, negative, without an end: what the pages say of these incidents."""
+    spans = [(end - start).total_seconds() / 60 for start, end in pairs if start and end]
+    fair = [span for span in spans if span >= 0]
+    return len(fair), round(mean(fair), 3), round(median(fair), 3), len(spans) - len(fair), len(pairs) - len(spans)
+
+
+@pytest.mark.parametrize(
+    ("log", "rows", "mttr", "mtta"),
+    [
+        ("servicenow", 511, (511, 16161.207, 3170.0, 0, 0), (395, 468.197, 6.0, 1, 115)),
+        ("volvo", 1453, (1453, 11783.56, 477.117, 0, 0), (1453, 39.521, 0.0, 0, 0)),
+    ],
+)
+def test_a_real_change_log_gives_the_figures_of_the_how_to(
+    log: str, rows: int, mttr: tuple[float, ...], mtta: tuple[float, ...]
+) -> None:
+    names = {"servicenow": "servicenow_incident_event_log.csv", "volvo": "volvo_vinst_incident_events.csv"}
+    with (folder_of_real_data() / names[log]).open("rb") as file:
+        count, found = servicenow.read(file, zone=ZoneInfo("UTC")) if log == "servicenow" else volvo.read(file)
+        records = list(found)
+    first, second = (run_import(records, now=at("2026-11-01T00:00")) for _ in range(2))
+    assert (count, first.new, first.count(Fate.REFUSED), second.new, second.same) == (rows, rows, 0, 0, rows)
+    incidents = Incident.objects.all()
+    assert figures([(one.detected_at, one.resolved_at) for one in incidents]) == mttr
+    gathered = dict(PhaseEntry.objects.filter(phase_number=Phase.GATHER).values_list("incident_id", "entered_at"))
+    assert figures([(one.issue_time, gathered.get(one.pk)) for one in incidents]) == mtta

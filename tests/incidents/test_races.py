@@ -12,8 +12,9 @@ import pytest
 
 from incidents import actions
 from incidents.lifecycle import Phase
-from incidents.models import Incident, Milestone, PhaseEntry, TeamPage, TimelineEvent
-from tests.factories import NOON, TeamFactory, at, stamp
+from incidents.models import Incident, Milestone, Participant, PhaseEntry, TeamPage, TimelineEvent
+from teams.models import Membership
+from tests.factories import NOON, TeamFactory, UserFactory, at, stamp
 from tests.races import race
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -83,6 +84,64 @@ def test_a_team_is_paged_once_and_arrives_once(incident: Incident) -> None:
         assert page.page_count == 8
         verdicts = race(lambda _, page=page: actions.record_arrival(incident, page, stamp=stamp(when=at("12:04"))))
         assert verdicts == {"won": 1, "page_answered": 7}
+
+
+def test_one_undoes_and_the_others_hear_that_it_is_done(incident: Incident) -> None:
+    mim = UserFactory(role="mim")
+    for _ in range(ROUNDS):
+        actions.advance_phase(incident, Phase.GATHER, stamp=stamp(mim))
+        event = TimelineEvent.objects.order_by("pk").last()
+        verdicts = race(lambda _, event=event: actions.undo(incident, event, stamp=stamp(mim)))
+        assert verdicts == {"won": 1, "undo_refused": 7}
+    assert TimelineEvent.objects.filter(verb="undone").count() == ROUNDS
+    assert Incident.objects.get().phase == Phase.ALERT
+
+
+def test_undo_against_arrival_leaves_one_row_that_says_what_happened(incident: Incident) -> None:
+    mim = UserFactory(role="mim")
+    for number in range(ROUNDS):
+        team = TeamFactory(slug=f"undone-{number}")
+        page = actions.page_team(incident, team, stamp=stamp(mim))
+        event = TimelineEvent.objects.order_by("pk").last()
+        verdicts = race(
+            lambda i, page=page, event=event: (
+                actions.undo(incident, event, stamp=stamp(mim))
+                if i % 2
+                else actions.record_arrival(incident, page, stamp=stamp(mim))
+            )
+        )
+        standing = TeamPage.objects.filter(team=team)
+        # Either the page was taken back and nobody came, or somebody came and it could not be taken back.
+        outcomes = ({"won": 1, "undo_refused": 3, "page_void": 4}, {"won": 1, "undo_refused": 4, "page_answered": 3})
+        assert verdicts in outcomes
+        assert standing.count() == TeamPage.with_voided.filter(team=team, arrived_at__isnull=False).count()
+
+
+def test_eight_taps_are_one_arrival_and_one_participant(incident: Incident) -> None:
+    for number in range(ROUNDS):
+        engineer, team = UserFactory(), TeamFactory(slug=f"here-{number}")
+        Membership.objects.create(team=team, user=engineer)
+        actions.page_team(incident, team, stamp=stamp())
+        assert race(lambda _, who=engineer: actions.report_here(incident, stamp=stamp(who))) == {"won": 8}
+        assert TeamPage.with_voided.get(team=team).arrived_at == NOON
+        assert Participant.objects.filter(user=engineer).count() == 1
+        assert TimelineEvent.objects.filter(verb="here", actor_user=engineer).count() == 1
+
+
+def test_what_was_seen_against_what_is_reported_leaves_one_arrival(incident: Incident) -> None:
+    for number in range(ROUNDS):
+        engineer, team = UserFactory(), TeamFactory(slug=f"seen-{number}")
+        Membership.objects.create(team=team, user=engineer)
+        page = actions.page_team(incident, team, stamp=stamp())
+        race(
+            lambda i, page=page, who=engineer: (
+                actions.report_here(incident, stamp=stamp(who))
+                if i % 2
+                else actions.record_arrival(incident, page, stamp=stamp())
+            )
+        )
+        now = TeamPage.objects.get(team=team)
+        assert (now.arrival_source, now.arrived_at) == ("self", NOON)
 
 
 def test_one_incident_is_opened_per_alert() -> None:

@@ -80,133 +80,6 @@ def history() -> tuple[Any, ...]:
     return *counted, pages, list(Incident.objects.order_by("pk").values_list("pk", "version"))
 
 
-# --- The list ---
-
-
-def test_list_shows_what_is_active_first_and_the_worst_on_top(page_as: Knock, mim: User) -> None:
-    IncidentFactory(title="Old one", closed=True)
-    IncidentFactory(title="Small one", severity="low", detected_at=NOON + timedelta(minutes=5))
-    IncidentFactory(title="Big one", severity="critical")
-    text = Page(page_as(mim).get("/incidents/").content.decode()).text
-    assert text.index("Big one") < text.index("Small one") < text.index("Old one")
-
-
-@pytest.mark.parametrize(
-    ("query", "titles"),
-    [
-        ("status=open", {"Running"}),
-        ("status=resolved", {"Finished", "Practice"}),
-        ("severity=low", {"Practice"}),
-        ("kind=drill", {"Practice"}),
-        ("q=fini", {"Finished"}),
-    ],
-)
-def test_list_is_filtered_by_the_address(page_as: Knock, mim: User, query: str, titles: set[str]) -> None:
-    IncidentFactory(title="Running")
-    IncidentFactory(title="Finished", closed=True)
-    IncidentFactory(title="Practice", kind="drill", severity="low", closed=True)
-    text = page_as(mim).get(f"/incidents/?{query}").content.decode()
-    shown = {title for title in ("Running", "Finished", "Practice") if f">{title}</a>" in text}
-    assert shown - {"Last"} == titles
-
-
-@pytest.mark.parametrize(
-    ("query", "sentence"),
-    [
-        ("status=gone", "There is no status gone. There are: open, active, monitoring, resolved."),
-        ("severity=huge", "There are: critical, high, medium, low."),
-        ("statuss=open", "There is no filter statuss. There are: q, status, severity, kind."),
-    ],
-)
-def test_filter_that_is_none_is_refused_with_those_there_are(
-    page_as: Knock, mim: User, query: str, sentence: str
-) -> None:
-    IncidentFactory(title="Running")
-    answer = page_as(mim).get(f"/incidents/?{query}")
-    page = Page(answer.content.decode())
-    assert (answer.status_code, page.faults) == (400, [])
-    assert sentence in page.text
-    assert "Running" not in page.text
-
-
-def test_nothing_active_tells_what_was_last(page_as: Knock, mim: User) -> None:
-    IncidentFactory(title="Long ago", closed=True, detected_at=at("2026-02-01T10:00"))
-    IncidentFactory(title="Just now", closed=True, detected_at=at("10:00"))
-    text = Page(page_as(mim).get("/incidents/").content.decode()).text
-    assert "No active major incident. Last one resolved 1 h 30 min ago : Just now" in text.replace("ago:", "ago :")
-
-
-def test_list_has_fifty_a_page(page_as: Knock, mim: User) -> None:
-    IncidentFactory.create_batch(51, closed=True)
-    first, second = (page_as(mim).get(f"/incidents/?page={number}").content.decode() for number in (1, 2))
-    assert (first.count('<td class="main">'), second.count('<td class="main">')) == (50, 1)
-
-
-def test_list_costs_the_same_for_many(
-    page_as: Knock, mim: User, django_assert_max_num_queries: DjangoAssertNumQueries
-) -> None:
-    IncidentFactory.create_batch(20, mim=mim)
-    IncidentFactory.create_batch(60, closed=True, mim=mim)
-    browser = page_as(mim)
-    browser.get("/incidents/")
-    with django_assert_max_num_queries(5):
-        browser.get("/incidents/")
-
-
-def test_only_those_who_command_are_offered_to_declare(page_as: Knock, mim: User, stakeholder: User) -> None:
-    assert "/incidents/new" in Page(page_as(mim).get("/incidents/").content.decode()).links
-    assert "/incidents/new" not in Page(page_as(stakeholder).get("/incidents/").content.decode()).links
-
-
-# --- Declaring ---
-
-
-def test_title_and_severity_are_enough_to_declare(page_as: Knock, mim: User, now: datetime) -> None:
-    answer = page_as(mim).post("/incidents/new", {"title": "Search is down", "severity": "high"})
-    incident = Incident.objects.get()
-    assert answer["Location"] == path(incident)
-    assert (incident.title, incident.severity, incident.kind, incident.detected_at) == (
-        "Search is down",
-        "high",
-        "real",
-        now,
-    )
-
-
-def test_alert_fills_the_form_in(page_as: Knock, mim: User) -> None:
-    text = (
-        page_as(mim).get("/incidents/new?title=Lag&severity=high&alert_source=pagerduty&alert_id=Q1").content.decode()
-    )
-    assert 'value="Lag"' in text
-    assert 'value="high" required id="declareform-severity_1" checked' in text
-    assert 'value="Q1"' in text
-
-
-def test_declaration_without_severity_keeps_what_was_typed(page_as: Knock, mim: User) -> None:
-    answer = page_as(mim).post("/incidents/new", {"title": "Search is down", "description": "since the deploy"})
-    page = Page(answer.content.decode())
-    assert (answer.status_code, Incident.objects.count(), page.faults) == (422, 0, [])
-    assert "Choose a severity." in page.text
-    assert "since the deploy" in page.text
-    assert 'value="Search is down"' in answer.content.decode()
-
-
-def test_alert_that_is_open_already_leads_to_its_incident(page_as: Knock, mim: User) -> None:
-    said = {"title": "Lag", "severity": "high", "alert_source": "pagerduty", "alert_id": "Q1"}
-    page_as(mim).post("/incidents/new", said)
-    answer = page_as(mim).post("/incidents/new", said)
-    page = Page(answer.content.decode())
-    assert (answer.status_code, Incident.objects.count()) == (409, 1)
-    assert path(Incident.objects.get()) in page.links
-    assert "Already open" in page.text
-
-
-def test_only_those_who_command_declare(page_as: Knock, executive: User) -> None:
-    answer = page_as(executive).post("/incidents/new", {"title": "x", "severity": "low"})
-    assert (answer.status_code, Incident.objects.count()) == (403, 0)
-    assert "you need the role Major Incident Manager or Administrator" in answer.content.decode()
-
-
 # --- The command page ---
 
 
@@ -231,7 +104,7 @@ def test_mim_sees_the_state_the_clocks_and_the_team(page_as: Knock, mim: User, i
     assert "Total 01:00:00" in text
     assert "Impact 01:02:00" in text
     assert "Affected 1,240" in text
-    assert "40:00 waiting" in text
+    assert "40:00 no-show" in text
 
 
 @pytest.mark.parametrize("who", ["stakeholder", "executive", "engineer"])
@@ -273,7 +146,8 @@ def test_called_engineer_reads_the_log_and_writes_to_it_only(page_as: Knock, cal
     page = Page(page_as(called).get(path(incident)).content.decode())
     assert SECRET in page.text
     dispatch = TeamPage.objects.get()
-    assert page.actions == [path(incident, "post"), path(incident, "pages", dispatch.pk, "arrive")]
+    answers = [path(incident, "pages", dispatch.pk, answer) for answer in ("acknowledge", "arrive", "arrive")]
+    assert page.actions == [path(incident, "post"), *answers]
 
 
 def test_drill_says_so(page_as: Knock, mim: User) -> None:
@@ -286,8 +160,9 @@ def test_overdue_promise_stands_in_the_title(page_as: Knock, mim: User, incident
     actions.cut_milestone(incident, title="One", body="x", next_update_eta=at("12:56"), stamp=stamp(mim, at("12:26")))
     html = page_as(mim).get(path(incident)).content.decode()
     assert "<title>(OVERDUE) Checkout fails" in html
-    assert "Next update 12:56 UTC · overdue by 4 min" in html
-    assert "Promises kept 0 of 1" in html
+    text = Page(html).text
+    assert "Next update 12:56 UTC · overdue by 4 min" in text
+    assert "Promises kept 0 of 1" in text
 
 
 def test_phases_show_how_long_and_how_often(page_as: Knock, mim: User, incident: Incident) -> None:
@@ -304,7 +179,7 @@ def test_new_incident_shows_its_first_steps_until_they_are_done(page_as: Knock, 
     assert "○ Take command ✓ Page the team that can fix it done ✓ Add the bridge link done ○ Cut the first" in text
     actions.assign_role(incident, "mim", user=mim, stamp=stamp(mim))
     actions.cut_milestone(incident, title="One", body="x", stamp=stamp(mim, at("12:30")))
-    assert "First steps" not in page_as(mim).get(path(incident)).content.decode()
+    assert 'aria-labelledby="first-title" hidden' in page_as(mim).get(path(incident)).content.decode()
 
 
 def test_imported_nonsense_is_a_dash_never_a_negative_time(page_as: Knock, mim: User) -> None:
@@ -320,7 +195,7 @@ def test_correction_stands_beside_the_struck_original(page_as: Knock, mim: User,
     html = page_as(mim).get(path(incident)).content.decode()
     assert "<s>Lag is 900 s</s>" in html
     assert "It reads now:</span> Lag is 90 s" in html
-    assert html.count("Lag is 90 s") == 1
+    assert html.count("</span> Lag is 90 s") == 1
 
 
 def test_late_entry_and_silence_are_shown(page_as: Knock, mim: User, incident: Incident) -> None:
@@ -364,7 +239,7 @@ def long_log(incident: Incident, mim: User) -> Incident:
     return incident
 
 
-@pytest.mark.parametrize(("who", "most"), [("mim", 14), ("stakeholder", 14), ("called", 14)])
+@pytest.mark.parametrize(("who", "most"), [("mim", 12), ("stakeholder", 12), ("called", 12)])
 def test_page_costs_the_same_for_a_long_log(
     request: pytest.FixtureRequest,
     page_as: Knock,
@@ -378,18 +253,6 @@ def test_page_costs_the_same_for_a_long_log(
     with django_assert_max_num_queries(most):
         answer = browser.get(path(long_log))
     assert len(answer.content) < 100_000
-
-
-def test_whole_log_is_filtered_and_paged(
-    page_as: Knock, mim: User, long_log: Incident, django_assert_max_num_queries: DjangoAssertNumQueries
-) -> None:
-    browser = page_as(mim)
-    browser.get(path(long_log, "log"))
-    with django_assert_max_num_queries(6):
-        text = browser.get(path(long_log, "log")).content.decode()
-    assert text.count('class="entry') == 200
-    assert browser.get(path(long_log, "log?q=Entry 41&type=action")).content.decode().count('class="entry') == 11
-    assert browser.get(path(long_log, "log?type=party")).status_code == 400
 
 
 def test_incident_that_is_none_is_not_found(page_as: Knock, mim: User) -> None:
@@ -416,7 +279,7 @@ DEEDS: dict[str, tuple[str, Prepare, Callable[[Incident], bool], str]] = {
     "post": ("post", lambda i: {"text": "Failover\nto west", "visibility": "internal"}, lambda i: True, "Failover"),
     "update": (
         "update",
-        lambda i: {"content": "90 % are back", "visibility": "public"},
+        lambda i: {"content": "90 % are back", "visibility": "public", "confirmed": "on"},
         lambda i: i.updates.filter(content="90 % are back", visibility="public").exists(),
         "Update posted",
     ),
@@ -454,7 +317,7 @@ DEEDS: dict[str, tuple[str, Prepare, Callable[[Incident], bool], str]] = {
     ),
     "resolve": (
         "resolve",
-        lambda i: {"summary": "Failed over"},
+        lambda i: {"summary": "Failed over", "reason": "All teams agree"},
         lambda i: i.status == "resolved" and i.milestones.get().body == "Failed over",
         "Milestone 1: Resolved",
     ),
@@ -530,8 +393,10 @@ REFUSED = [
     ("post", {"text": "Kept", "visibility": "everyone"}, 422, "Select a valid choice", "Kept"),
     ("post", {"text": "Kept", "happened": "2026-03-02T11:00"}, 422, "needs a time zone", "Kept"),
     ("update", {"content": ""}, 422, "Write the update.", ""),
-    ("update", {"content": "Kept", "visibility": ""}, 422, "This field is required.", "Kept"),
-    ("milestone", {"title": "Kept", "body": ""}, 422, "Write what changed.", "Kept"),
+    ("update", {"content": "Kept", "visibility": ""}, 422, "Choose who reads it", "Kept"),
+    ("update", {"content": "Kept", "confirmed": ""}, 422, "Tick this to publish", "Kept"),
+    ("post", {"text": "Kept", "visibility": "public"}, 422, "Tick this to publish", "Kept"),
+    ("milestone", {"title": "Kept", "body": ""}, 422, "Write what changed, or tick", "Kept"),
     ("milestone", {"title": "Kept", "next_update_at": "2026-03-02T12:00Z"}, 422, "cannot be promised", "Kept"),
     ("advance", {"phase": "1", "reason": "Kept"}, 409, "already in phase 1 (Alert)", "Kept"),
     ("advance", {"phase": "8", "reason": "Kept"}, 409, "reached by resolving", "Kept"),
@@ -539,7 +404,7 @@ REFUSED = [
     ("status", {"status": "active"}, 409, "already Active", ""),
     ("status", {"status": "resolved"}, 409, "Resolve the incident to close it", ""),
     ("page", {"team": "", "contact_name": "Kept"}, 422, "Choose a team.", "Kept"),
-    ("page", {"team": "nobody", "contact_name": "Kept"}, 422, "ULID", "Kept"),
+    ("page", {"team": "nobody", "contact_name": "Kept"}, 422, "There is no team nobody.", "Kept"),
     ("acknowledge", {"happened": "12:10"}, 422, "is before paged", "12:10"),
     ("arrive", {"happened": "12:10"}, 422, "is before paged", "12:10"),
     ("role", {"role": "leader", "who": "Kept Nobody"}, 422, "Nobody here is called Kept Nobody", "Kept Nobody"),
@@ -612,7 +477,7 @@ def test_back_date_is_said_back_with_its_zone(page_as: Knock, mim: User, inciden
 def test_entry_is_internal_unless_public_is_chosen(page_as: Knock, mim: User, incident: Incident) -> None:
     html = page_as(mim).get(path(incident)).content.decode()
     assert 'value="internal" required id="post-visibility_0" checked' in html
-    page_as(mim).post(path(incident, "post"), {"text": "for all", "visibility": "public"})
+    page_as(mim).post(path(incident, "post"), {"text": "for all", "visibility": "public", "confirmed": "on"})
     assert incident.timeline.get(title="for all").visibility == "public"
 
 
@@ -647,7 +512,8 @@ def test_refusal_shows_the_incident_as_it_is_by_now(
             return post_update(incident, *args, **kwargs)
 
     monkeypatch.setattr("incidents.actions.post_update", after_somebody_resolved)
-    answer = page_as(mim).post(path(incident, "update"), {"content": "Kept", "visibility": "public"})
+    sent = {"content": "Kept", "visibility": "public", "confirmed": "on"}
+    answer = page_as(mim).post(path(incident, "update"), sent)
     page = Page(answer.content.decode())
     assert (answer.status_code, page.faults) == (409, [])
     assert "Resolved 2 Mar 2026 12:59 UTC" in page.text
@@ -710,9 +576,12 @@ def test_resolving_tells_what_is_missing_and_does_it_all_the_same(page_as: Knock
     text = Page(page_as(mim).get(path(incident, "resolve")).content.decode()).text
     for gap in ("A paged team is still awaited.", "Nobody is in command.", "affected customers is not known"):
         assert gap in text
-    page_as(mim).post(path(incident, "resolve"), {"summary": "Fixed"})
+    refused = page_as(mim).post(path(incident, "resolve"), {"summary": "Fixed"})
+    assert (refused.status_code, "say why it is resolved all the same" in refused.content.decode()) == (422, True)
+    page_as(mim).post(path(incident, "resolve"), {"summary": "Fixed", "reason": "It was a false alarm"})
     incident.refresh_from_db()
     assert incident.status == "resolved"
+    assert incident.timeline.get(phase_number=8).description == "It was a false alarm"
 
 
 def test_correction_is_appended(page_as: Knock, mim: User, incident: Incident) -> None:
@@ -809,8 +678,7 @@ def test_conflict_shows_both_values_and_loses_neither(page_as: Knock, mim: User,
     answer = browser.post(path(incident, "edit"), sent)
     page = Page(answer.content.decode())
     assert (answer.status_code, history(), page.faults) == (409, before, [])
-    assert "It now says: Theirs" in page.text
-    assert "Mine" in page.text
+    assert "Yours: Mine Theirs: Theirs" in page.text
     assert "Untouched by others" in page.text
 
 
@@ -822,6 +690,17 @@ def test_saving_again_after_a_conflict_keeps_mine(page_as: Knock, mim: User, inc
     browser.post(path(incident, "edit"), {name: value for name, value in form.data.items() if value is not None})
     incident.refresh_from_db()
     assert incident.business_impact == "Mine"
+
+
+def test_choosing_theirs_after_a_conflict_writes_nothing(page_as: Knock, mim: User, incident: Incident) -> None:
+    browser = page_as(mim)
+    sent = form_of(browser, incident) | {"business_impact": "Mine"}
+    actions.edit_incident(incident, {"business_impact": "Theirs"}, stamp=stamp(mim, at("12:40")))
+    form = browser.post(path(incident, "edit"), sent).context["form"]
+    again = {name: value for name, value in form.data.items() if value is not None}
+    browser.post(path(incident, "edit"), {**again, "keep-business_impact": "theirs"})
+    incident.refresh_from_db()
+    assert incident.business_impact == "Theirs"
 
 
 def test_changes_of_different_fields_do_not_conflict(page_as: Knock, mim: User, incident: Incident) -> None:

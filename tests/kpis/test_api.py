@@ -146,7 +146,7 @@ def test_list_of_definitions_costs_the_same_for_all(
 ) -> None:
     client = client_as(mim)
     client.get("/api/v1/users/me")
-    with django_assert_max_num_queries(4):  # the person, the definitions, their targets, their figures
+    with django_assert_max_num_queries(5):  # the person, definitions, targets, figures, what failed a re-run
         assert len(client.get("/kpis").json()["results"]) > 5
 
 
@@ -265,7 +265,7 @@ def test_observations_cost_the_same_for_many(
         record_claim(KpiDefinition.objects.get(slug="mttr"), incident, Claim(value=1, timestamp=moment), now=moment)
     client = client_as(mim)
     client.get("/api/v1/users/me")
-    with django_assert_max_num_queries(3):  # the person, the incident, the observations
+    with django_assert_max_num_queries(5):  # the person, the incident, the observations, what holds of them now (2)
         assert len(client.get(f"/incidents/{incident.pk}/kpis").json()["results"]) == 12
 
 
@@ -381,3 +381,39 @@ def test_dispatch_of_another_incident_is_refused(client_as: Knock, mim: User, in
     other = TeamPageFactory()
     answer = claim(client_as(mim), incident, kpi="team-page-to-bridge", subject=f"team_page:{other.pk}")
     assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, "/subject")
+
+
+# --- Figures about everyone ---
+
+
+def figure(client: Client, slug: str = "mttr", **changes: object) -> Any:
+    body = {"value": 90, "timestamp": "2026-03-02T00:00:00Z", **changes}
+    return client.post(f"/api/v1/kpis/{slug}/observations", body, content_type=JSON)
+
+
+def test_figure_is_stored_once_and_another_value_is_a_revision(client_as: Knock, mim: User) -> None:
+    client = client_as(mim)
+    first, again, other = figure(client), figure(client), figure(client, value=91.5)
+    assert [answer.status_code for answer in (first, again, other)] == [201, 200, 201]
+    assert (other.json()["subject"], other.json()["incident"], other.json()["revision"]) == ("org:org", None, 2)
+
+
+def test_figure_of_a_group_and_window(client_as: Knock, mim: User) -> None:
+    told = figure(client_as(mim), window="all", dims={"severity": "high"}).json()
+    assert (told["window"], told["dims"], told["evidence"]) == ("all", {"severity": "high"}, "partial")
+
+
+@pytest.mark.parametrize("change", [{"window": "P7D"}, {"dims": {"team": "x"}}, {"units": "hours"}, {"value": "90"}])
+def test_figure_that_the_definition_does_not_have(client_as: Knock, mim: User, change: dict[str, object]) -> None:
+    assert figure(client_as(mim), **change).status_code == 422
+    assert not KpiObservation.objects.exists()
+
+
+@pytest.mark.parametrize("who", ["stakeholder", "executive", "engineer"])
+def test_only_those_who_command_state_figures(client_as: Knock, request: pytest.FixtureRequest, who: str) -> None:
+    assert figure(client_as(request.getfixturevalue(who))).status_code == 403
+    assert not KpiObservation.objects.exists()
+
+
+def test_figure_of_an_unknown_kpi(client_as: Knock, mim: User) -> None:
+    assert figure(client_as(mim), "nope").status_code == 404

@@ -108,7 +108,12 @@ def test_an_action_brings_its_incident_up_to_date(
         actions.record_arrival(incident, page, stamp=stamp(mim, at("12:08")))
         actions.resolve(incident, summary="Over.", stamp=stamp(mim, at("12:50")))
     found = KpiObservation.objects.current().filter(incident=incident, window="")
-    assert dict(found.values_list("kpi", "value")) == {"mtta": 6.0, "mttr": 50.0, "team-page-to-bridge": 5.0}
+    assert dict(found.values_list("kpi", "value")) == {
+        "mtta": 6.0,
+        "mttr": 50.0,
+        "team-page-to-bridge": 5.0,
+        "team-page-to-bridge-met": 100.0,
+    }
 
 
 def test_reopening_retires_the_time_to_resolve(

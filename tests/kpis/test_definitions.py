@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import pytest
+from django.db import connection
 
 from accounts.models import User
 from kpis.catalog import BUILT_IN
 from kpis.definitions import check_spec, create_missing, save_version, targets_of
-from kpis.models import KpiDefinition, KpiTarget
+from kpis.models import KpiDefinition, KpiDefinitionVersion, KpiTarget
 from majorops.lib.errors import Invalid
+from majorops.lib.ledger import unlocked
 from tests.factories import NOON
 
 pytestmark = pytest.mark.django_db
@@ -25,24 +27,39 @@ DOCUMENTED = {
     "team-page-to-ack": ("minutes", "internal", "MIM Lead", {"box3": ("lte", 2), "box2": ("lte", 5)}),
     "engineer-response-time": ("minutes", "internal", "MIM Lead", {}),
 }  # fmt: skip
+#: Beside that table: the rate that belongs to the mean arrival, and the class that is its long-term goal.
+OURS = {
+    "team-page-to-bridge-met": ("percent", "internal", "MIM Lead", {}),
+    "dispatch-credit": ("class", "internal", "MIM Lead", {}),
+}
 
 
-@pytest.mark.parametrize("slug", DOCUMENTED)
+@pytest.mark.parametrize("slug", DOCUMENTED | OURS)
 def test_the_built_in_definitions_are_the_documented_ones(slug: str) -> None:
     kpi = KpiDefinition.objects.get(slug=slug)
-    targets = {target.match_value: (target.operator, target.value) for target in kpi.targets.all()}
-    assert (kpi.units, kpi.visibility, kpi.owner, targets) == DOCUMENTED[slug]
+    targets = {target.severity + target.alarm_level: (target.operator, target.value) for target in kpi.targets.all()}
+    assert (kpi.units, kpi.visibility, kpi.owner, targets) == (DOCUMENTED | OURS)[slug]
     assert kpi.current_version == 1
 
 
 def test_nothing_else_is_built_in() -> None:
-    assert {built_in.slug for built_in in BUILT_IN} == set(DOCUMENTED)
+    assert {built_in.slug for built_in in BUILT_IN} == {*DOCUMENTED, *OURS}
 
 
 @pytest.mark.parametrize("built_in", BUILT_IN, ids=lambda built_in: built_in.slug)
 def test_each_built_in_formula_runs_and_names_the_kinds_it_counts(built_in: object) -> None:
     assert check_spec(built_in.spec, built_in.units).unit == built_in.units
-    assert '["real", "backfilled"]' in str(built_in.spec).replace("'", '"')
+    says = '["real", "backfilled"]' in str(built_in.spec).replace("'", '"')
+    assert says or built_in.spec["calc"]["kind"] == "builtin"  # the code leaves drills out: test_dispatch_credit.py
+
+
+def test_a_database_from_before_gets_what_is_new_and_keeps_the_rest() -> None:
+    KpiDefinition.objects.filter(slug="mttr").update(name="Our own name")
+    with unlocked(connection):
+        KpiDefinitionVersion.objects.filter(definition__in=OURS).delete()
+    KpiDefinition.objects.filter(slug__in=OURS).delete()
+    assert create_missing(NOON) == ["team-page-to-bridge-met", "dispatch-credit"]
+    assert KpiDefinition.objects.get(slug="mttr").name == "Our own name"
 
 
 def test_creating_again_changes_nothing_an_administrator_wrote() -> None:
@@ -56,12 +73,12 @@ def test_creating_again_changes_nothing_an_administrator_wrote() -> None:
 def test_a_change_leaves_a_version_and_no_change_leaves_none(admin_user: User) -> None:
     kpi = KpiDefinition.objects.get(slug="mttr")
     assert save_version(kpi, by=admin_user, reason="looked at it", now=NOON) is None
-    kpi.targets.filter(match_value="critical").update(value=100)
+    kpi.targets.filter(severity="critical").update(value=100)
     kpi.refresh_from_db()
     version = save_version(kpi, by=admin_user, reason="we got faster", now=NOON)
-    assert (version.version, version.changed_by, version.reason) == (2, admin_user, "we got faster")
+    assert (version.number, version.changed_by, version.reason) == ("1.1", admin_user, "we got faster")
     assert {"when": {"severity": "critical"}, "op": "lte", "value": 100.0} in version.snapshot["targets"]
-    assert KpiDefinition.objects.get(slug="mttr").current_version == 2
+    assert KpiDefinition.objects.get(slug="mttr").current_version == 1
 
 
 def test_a_formula_in_another_unit_than_the_definition_is_refused() -> None:

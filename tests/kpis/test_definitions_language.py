@@ -352,7 +352,7 @@ def test_reported_kpi_is_what_was_stated_last() -> None:
 
 @pytest.mark.django_db
 def test_dispatch_credit_runs_on_stored_pages() -> None:
-    kpi = define("dispatch-credit", DEFINITIONS["dispatch-credit"]["calc"], unit="class",
+    kpi = define("credit-again", DEFINITIONS["dispatch-credit"]["calc"], unit="class",
                  envelope={"group_by": ["team", "alarm_level"], "windows": ["P90D"]})  # fmt: skip
     counts = backfill(kpi, as_of=TOMORROW)
     assert (counts.new, counts.without_value) == (1, {"no_samples": 1})

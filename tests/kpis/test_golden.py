@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import pytest
 from django.db import connection
@@ -10,7 +10,9 @@ from django.db import connection
 from incidents import actions
 from incidents.lifecycle import Phase
 from incidents.models import TeamPage
+from kpis.claims import Claim, record_claim
 from kpis.compute import backfill
+from kpis.definitions import save_version
 from kpis.models import KpiDefinition, KpiObservation
 from majorops.lib.ledger import unlocked
 from tests.factories import IncidentFactory, PhaseEntryFactory, TeamFactory, TeamPageFactory, at, stamp
@@ -80,9 +82,11 @@ def test_g4_missing_answers_lower_the_coverage_not_the_mean() -> None:
         )
     run("team-page-to-ack")
     run("team-page-to-bridge")
-    ack, bridge = rollup("team-page-to-ack"), rollup("team-page-to-bridge")
+    run("team-page-to-bridge-met")
+    ack, bridge, met = rollup("team-page-to-ack"), rollup("team-page-to-bridge"), rollup("team-page-to-bridge-met")
     assert (ack.value, ack.n, ack.coverage) == (2.25, 2, 0.667)
     assert (bridge.value, bridge.n, bridge.coverage) == (5.0, 2, 0.667)
+    assert (met.value, met.numerator, met.denominator) == (pytest.approx(100 / 3), 1, 3)
 
 
 def test_g5_two_teams_paged_in_the_same_millisecond_keep_a_sample_each() -> None:
@@ -179,3 +183,83 @@ def test_g16_backfill_appends_revisions_and_retires_what_vanished() -> None:
         page.delete()
     counts("team-page-to-bridge")
     assert history("team-page-to-bridge") == [(1, 12.0, False, ""), (2, 10.0, False, "source_vanished")]
+
+
+def defined(slug: str, calc: dict[str, object], unit: str, **envelope: object) -> None:
+    """Another KPI, active, with its first version."""
+    spec = {"schema": "majorops.kpi/1", "subject": None, "group_by": [], "windows": ["all"], "unit": unit, **envelope}
+    kpi = KpiDefinition.objects.create(
+        slug=slug, name=slug, description="x", formula="x", spec={**spec, "calc": calc}, units=unit, owner="MIM Lead"
+    )
+    save_version(kpi, by=None, reason="Golden example", now=at("2026-03-01T00:00"))
+
+
+@pytest.mark.parametrize(
+    ("agg", "value"),
+    [
+        ("median", 67.5),
+        ("avg", 156.3),
+        ({"p": 95}, 576.0),
+        ({"p": 95, "method": "disc"}, 900.0),
+        ({"p": 99}, 835.2),
+        ({"p": 99, "method": "disc"}, 900.0),
+    ],
+)
+def test_g12_percentiles_of_stored_durations(agg: object, value: float) -> None:
+    for minutes in (12, 40, 41, 55, 60, 75, 90, 110, 180, 900):
+        IncidentFactory(closed=True, resolved_at=at("12:00") + timedelta(minutes=minutes))
+    rows = {"source": "incidents", "where": [{"field": "resolved_at", "op": "not_null"}], "at": "resolved_at"}
+    lasted = {"minus": ["resolved_at", "detected_at"], "unit": "minutes"}
+    defined("spread", {"kind": "aggregate", "rows": rows, "value": lasted, "agg": agg}, "minutes")
+    run("spread")
+    assert rollup("spread").value == value
+
+
+HEALTH = {"security": 65, "compliance": 40, "performance": 78, "business": 25, "operations": 85}
+WEIGHTS = (0.25, 0.25, 0.2, 0.2, 0.1)
+
+
+def health_score(missing: str) -> None:
+    for slug in HEALTH:
+        defined(slug, {"kind": "reported"}, "score")
+    parts = [{"kpi": slug, "weight": weight} for slug, weight in zip(HEALTH, WEIGHTS, strict=True)]
+    defined("health-score", {"kind": "composite", "parts": parts, "missing": missing}, "score")
+
+
+def stated(*but: str) -> None:
+    for slug in sorted(HEALTH.keys() - set(but)):
+        claim = Claim(value=HEALTH[slug], timestamp=at("10:00"), confidence=1.0)
+        record_claim(KpiDefinition.objects.get(slug=slug), None, claim, now=TOMORROW)
+
+
+def test_g13_a_health_score_of_stated_parts() -> None:
+    health_score("null")
+    stated()
+    run("health-score")
+    found = rollup("health-score")
+    assert (found.value, found.evidence) == (pytest.approx(55.35), "partial")
+
+
+@pytest.mark.parametrize(("missing", "value"), [("null", None), ("renormalise", 62.9375)])
+def test_g13_a_part_that_nobody_stated(missing: str, value: float | None) -> None:
+    health_score(missing)
+    stated("business")
+    run("health-score")
+    assert rollup("health-score").value == (value if value is None else pytest.approx(value))
+
+
+def test_g11_nothing_to_take_a_share_of_is_no_number() -> None:
+    IncidentFactory(detected_at=at("10:00"))
+    run("cadence-adherence")
+    found = rollup("cadence-adherence")
+    assert (found.value, found.reason) == (None, "zero_denominator")
+
+
+@pytest.mark.parametrize(("known_before", "value"), [(True, 0.0), (False, None)])
+def test_g11_a_true_zero_needs_a_source_that_has_spoken(known_before: bool, value: float | None) -> None:
+    if known_before:
+        IncidentFactory(closed=True, detected_at=at("2026-01-01T10:00"))
+    calc = {"kind": "aggregate", "rows": {"source": "incidents", "at": "detected_at"}, "value": "id", "agg": "count"}
+    defined("opened", calc, "count", windows=["P28D"])
+    run("opened")
+    assert KpiObservation.objects.current().get(kpi="opened", window="P28D").value == value

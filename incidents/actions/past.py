@@ -1,0 +1,197 @@
+"""Incidents that another system recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db import transaction
+
+from incidents.actions import past_dispatches
+from incidents.actions._core import Stamp, enter, write
+from incidents.actions.facts import systems
+from incidents.clock import check_happened
+from incidents.lifecycle import EventType, Kind, Phase, Severity, Status, Verb, Visibility
+from incidents.models import Incident, PhaseEntry, Source, StatusUpdate, TimelineEvent
+from incidents.past import PastIncident, PastUpdate
+from majorops.lib.text import clean_text
+
+PHASE_VERBS = {Phase.ALERT: Verb.OPENED, Phase.RESOLUTION: Verb.RESOLVED}
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """What an import wrote of one incident."""
+
+    incident: Incident
+    is_new: bool
+    updates: int
+    closed: bool = False
+    #: How many phases it has moved on since it was written.
+    phases: int = 0
+    #: How many dispatches of teams were written, or answered since.
+    dispatches: int = 0
+
+    @property
+    def is_same(self) -> bool:
+        return not (self.is_new or self.updates or self.closed or self.phases or self.dispatches)
+
+
+def record_past_incident(past: PastIncident, *, now: datetime) -> Recorded:
+    """Writes an incident that another system recorded, or what is new of one written before.
+
+    Times are the source's, even where they make no sense: the KPIs count such a row as invalid and say
+    so. What people wrote here since is never overwritten. Listeners are not told: run the backfill after.
+    """
+    with transaction.atomic():
+        incident = Incident.objects.filter(external_source=past.external_source, external_id=past.external_id).first()
+        if incident is None:
+            return record_new_past_incidents([past], now=now)[0]
+        updates = _append_past_updates(incident, past, now)
+        dispatches = past_dispatches.append(incident, past, now)
+        phases = _move_past(incident, past, now)
+        closed = _close_past(incident, past, now)
+    return Recorded(incident, False, updates, closed, phases, dispatches)
+
+
+def record_new_past_incidents(pasts: Sequence[PastIncident], *, now: datetime) -> list[Recorded]:
+    """Writes incidents that are not written yet, all or none, in as few statements as it takes.
+
+    Raises IntegrityError if one of them is known, here or twice among them.
+    """
+    incidents = [_past_incident(past, now) for past in pasts]
+    pairs = list(zip(incidents, pasts, strict=True))
+    entered = [pair for incident, past in pairs for pair in _entered(incident, past, _phases(past), now)]
+    with transaction.atomic():
+        Incident.objects.bulk_create(incidents)
+        TimelineEvent.objects.bulk_create(event for event, _ in entered)
+        PhaseEntry.objects.bulk_create(entry for _, entry in entered)
+        _write_updates([(incident, past, past.updates) for incident, past in pairs], now)
+        past_dispatches.write([(incident, past, past.dispatches) for incident, past in pairs], now)
+    return [Recorded(incident, True, len(past.updates), dispatches=len(past.dispatches)) for incident, past in pairs]
+
+
+def _phases(past: PastIncident) -> list[tuple[Phase, datetime]]:
+    """All of its phases, Alert and Resolution among them."""
+    end = [] if past.resolved_at is None else [(Phase.RESOLUTION, past.resolved_at)]
+    return [(Phase.ALERT, past.detected_at), *past.phases, *end]
+
+
+def _past_incident(past: PastIncident, now: datetime) -> Incident:
+    open_status = Status.MONITORING if past.is_monitoring else Status.ACTIVE
+    phase, phase_entered_at = _phases(past)[-1]
+    return Incident(
+        kind=Kind.BACKFILLED,
+        title=clean_text(past.title, field="title", max_length=200, required=True),
+        severity=Severity(past.severity),
+        status=open_status if past.resolved_at is None else Status.RESOLVED,
+        phase=phase,
+        phase_entered_at=phase_entered_at,
+        detected_at=past.detected_at,
+        issue_time=past.issue_time,
+        resolved_at=past.resolved_at,
+        affected_systems=systems(past.affected_systems),
+        last_communicated_at=max((update.at for update in past.updates), default=None),
+        external_source=past.external_source,
+        external_id=past.external_id,
+        metadata=dict(past.metadata),
+        created_at=now,
+    )
+
+
+def _entered(
+    incident: Incident, past: PastIncident, phases: Iterable[tuple[Phase, datetime]], now: datetime
+) -> Iterator[tuple[TimelineEvent, PhaseEntry]]:
+    """The history of entering phases, as `enter` writes it, not saved yet."""
+    for phase, at in phases:
+        check_happened(at, now)
+        event = TimelineEvent(
+            incident=incident,
+            verb=PHASE_VERBS.get(phase, Verb.ADVANCED),
+            type=EventType.PHASE,
+            title=f"{phase.label} (imported)",
+            actor=past.external_source,
+            occurred_at=at,
+            recorded_at=now,
+            visibility=Visibility.INTERNAL,
+            source=Source.IMPORT,
+            phase_number=phase,
+        )
+        yield event, PhaseEntry(incident=incident, phase_number=phase, entered_at=at, recorded_at=now, event=event)
+
+
+def _import_stamp(past: PastIncident, at: datetime, now: datetime) -> Stamp:
+    return Stamp(by=None, at=at, now=now, source=Source.IMPORT, name=past.external_source)
+
+
+def _append_past_updates(incident: Incident, past: PastIncident, now: datetime) -> int:
+    known = set(incident.updates.exclude(external_id=None).values_list("external_id", flat=True))
+    fresh = tuple(update for update in past.updates if update.external_id not in known)
+    _write_updates([(incident, past, fresh)], now)
+    latest = max((update.at for update in fresh), default=None)
+    if latest and (incident.last_communicated_at is None or latest > incident.last_communicated_at):
+        write(incident, last_communicated_at=latest)
+    return len(fresh)
+
+
+def _write_updates(written: Iterable[tuple[Incident, PastIncident, tuple[PastUpdate, ...]]], now: datetime) -> None:
+    notes = [
+        (incident, past.external_source, update, clean_text(update.text, field="update", required=True))
+        for incident, past, updates in written
+        for update in updates
+    ]
+    StatusUpdate.objects.bulk_create(
+        StatusUpdate(
+            incident=incident,
+            content=text,
+            visibility=Visibility.PUBLIC,
+            author_name=source,
+            created_at=update.at,
+            recorded_at=now,
+            source=Source.IMPORT,
+            external_id=update.external_id,
+        )
+        for incident, source, update, text in notes
+    )
+    TimelineEvent.objects.bulk_create(
+        TimelineEvent(
+            incident=incident,
+            verb=Verb.PUBLISHED,
+            type=EventType.UPDATE,
+            title=f"Update posted ({update.status})"[:300],
+            description=text,
+            actor=source,
+            occurred_at=update.at,
+            recorded_at=now,
+            visibility=Visibility.PUBLIC,
+            source=Source.IMPORT,
+            external_id=update.external_id,
+        )
+        for incident, source, update, text in notes
+    )
+
+
+def _move_past(incident: Incident, past: PastIncident, now: datetime) -> int:
+    """How many phases the source has moved on since, while it is open here. It never moves back."""
+    ahead = [(phase, at) for phase, at in past.phases if phase > incident.phase] if incident.is_open else []
+    for phase, at in ahead:
+        write(incident, phase=phase, phase_entered_at=at)
+        enter(incident, phase, _import_stamp(past, at, now), verb=Verb.ADVANCED, title=f"{phase.label} (imported)")
+    return len(ahead)
+
+
+def _close_past(incident: Incident, past: PastIncident, now: datetime) -> bool:
+    """Whether the source has resolved since what is still open here."""
+    if past.resolved_at is None or not incident.is_open:
+        return False
+    at = past.resolved_at
+    write(incident, status=Status.RESOLVED, phase=Phase.RESOLUTION, phase_entered_at=at, resolved_at=at)
+    enter(
+        incident,
+        Phase.RESOLUTION,
+        _import_stamp(past, at, now),
+        verb=Verb.RESOLVED,
+        title=f"{Phase.RESOLUTION.label} (imported)",
+    )
+    return True

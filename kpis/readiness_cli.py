@@ -1,0 +1,105 @@
+"""`mim team readiness`: how reliably teams come when they are called."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from accounts.visibility import Viewer
+    from kpis.readiness import Asked, Record
+
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="How reliably teams come when they are called.")
+
+
+@app.command()
+def readiness(
+    slug: Annotated[str, typer.Argument(help="One team. Default: all, a line each.")] = "",
+    window: Annotated[str, typer.Option(help="30d, 60d or 90d.")] = "90d",
+    box: Annotated[str, typer.Option(help="One alarm level: box3, box2 or box1.")] = "",
+    as_of: Annotated[str, typer.Option("--as-of", help="Up to this day or time (UTC). Default: now.")] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="JSON on stdout.")] = False,
+) -> None:
+    """The dispatch credit of teams: a class from 1 (best) to 10, its points, and what would move it.
+
+    \b
+    Example: mim team readiness
+             mim team readiness database --box box3 --json
+    """
+    from django.utils import timezone
+
+    from kpis.readiness import asked
+
+    wanted = asked(timezone.now(), window=window, box=box, as_of=as_of)
+    if slug:
+        _one(slug, wanted, as_json)
+    else:
+        _all(wanted, as_json)
+
+
+def _one(slug: str, wanted: Asked, as_json: bool) -> None:
+    from kpis.readiness import NoSuchTeam, sheet
+    from kpis.readiness_exports import documented
+
+    try:
+        found = documented(sheet(_operator(), slug, wanted), _operator())
+    except NoSuchTeam:
+        raise NoSuchTeam(f'No team is called "{slug}". Names: mim team readiness') from None
+    if as_json:
+        typer.echo(json.dumps(found, indent=2))
+        return
+    typer.echo(f"{found['name']}  last {found['window']}, as of {found['asOf']}, rule v{found['rule']['version']}")
+    typer.echo(f"  overall  {_class(found['overall']['class'], found['overall']['points'])}  {found['trend']['trend']}")
+    for level in found["levels"]:
+        rate = "—" if level["withinLimit"] is None else f"{100 * level['withinLimit']:.0f} %"
+        typer.echo(
+            f"  {level['box']}     {_class(level['class'], level['points'])}  {level['status']:<11} n={level['n']:<5} "
+            f"within {level['limitMinutes']:g} min: {rate}"
+        )
+        for sentence in level["outlook"]["words"]:
+            typer.echo(f"           {sentence}")
+
+
+def _all(wanted: Asked, as_json: bool) -> None:
+    from kpis.readiness import board
+
+    records = board(_operator(), wanted).records
+    if as_json:
+        typer.echo(json.dumps([_summary(record) for record in records], indent=2))
+        return
+    for record in records:
+        told = _summary(record)
+        classes = " ".join(f"{level} {rating or '—'}" for level, rating in told["classes"].items())  # type: ignore[attr-defined]
+        rate = "—" if record.rate is None else f"{100 * record.rate:.0f} %"
+        typer.echo(
+            f"{record.team.slug:<26} {_class(record.overall.rating, record.overall.points)}  {classes}  "
+            f"n={record.n:<5} {rate:>5}  {told['trend']}"
+        )
+
+
+def _summary(record: Record) -> dict[str, object]:
+    return {
+        "team": record.team.slug,
+        "name": record.team.name,
+        "class": record.overall.rating,
+        "points": record.overall.points,
+        "classes": {level: one.credit.rating for level, one in record.figures.items()},
+        "n": record.n,
+        "withinLimit": record.rate,
+        "medianMinutes": record.median,
+        "trend": str(record.moved.trend),
+    }
+
+
+def _operator() -> Viewer:
+    """Whoever has a shell and the database password may look at everything. Nobody is stored under this name."""
+    from accounts.models import User
+    from accounts.roles import Role
+
+    return User(email="operator@localhost.invalid", role=Role.ADMIN)
+
+
+def _class(rating: int | None, points: float | None) -> str:
+    return "no class yet    " if rating is None or points is None else f"class {rating:<2} {points:>6.2f}"

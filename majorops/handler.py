@@ -1,0 +1,48 @@
+"""Django's ASGI handler on a few threads that stay.
+
+Django's own opens a thread, and with it a database connection, for every request: a few hundred browsers that come at
+the same moment, as after a restart, take every connection that PostgreSQL has, and are refused. It also changes the
+thread at each middleware. All our middleware and views are synchronous, so a request goes through them in one piece.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
+from typing import Any
+
+from django.core.handlers.asgi import ASGIHandler, ASGIRequest
+from django.db import close_old_connections, reset_queries
+from django.http.response import HttpResponseBase
+
+#: How many requests a process works on at once. Each thread keeps one database connection.
+THREADS = 8
+
+
+class Handler(ASGIHandler):
+    """Reads the request and sends the answer in the event loop, so that a slow client holds no thread."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.threads = ThreadPoolExecutor(THREADS, thread_name_prefix="majorops-request")
+
+    def load_middleware(self, is_async: bool = False) -> None:
+        super().load_middleware(is_async=False)
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Without the thread of its own that Django opens for each request here."""
+        await self.handle(scope, receive, send)
+
+    async def get_response_async(self, request: ASGIRequest) -> HttpResponseBase:  # type: ignore[override]
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self.threads, copy_context().run, self._answer, request)
+
+    def _answer(self, request: ASGIRequest) -> HttpResponseBase:
+        """What Django does at the signals around a request, but on the thread that has the connection."""
+        reset_queries()
+        close_old_connections()
+        try:
+            return self.get_response(request)
+        finally:
+            close_old_connections()

@@ -1,0 +1,193 @@
+"""Pictures of every page, for the documentation: `python -m tests.browser.screens [words of names]`, or `make screens`.
+
+The demo runs in a database of its own, is looked at in light, dark and on a phone, and is gone afterwards.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http.client import HTTPConnection
+from pathlib import Path
+from typing import Any
+
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from tests.browser.chromium import chromium
+from tests.browser.palette import smaller
+from tests.run import ROOT
+
+PICTURES = ROOT / "docs" / "screens"
+IDENTITY = "Cf-Access-Authenticated-User-Email"
+LOOKS: dict[str, dict[str, Any]] = {
+    "light": {"viewport": {"width": 1440, "height": 900}, "color_scheme": "light"},
+    "dark": {"viewport": {"width": 1440, "height": 900}, "color_scheme": "dark"},
+    "phone": {"viewport": {"width": 390, "height": 844}, "has_touch": True},
+}
+#: A phone shows this many screens of a page, if it has them.
+SCREENS_OF_A_PHONE = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Shot:
+    """One page: its name as a file, who looks, at what, and what the caption says."""
+
+    name: str
+    person: str
+    path: str
+    caption: str
+    #: What is pressed before the picture is taken.
+    press: str = ""
+
+
+LIVE, PAST, NOWHERE = "{live}", "{past}", "01ARZ3NDEKTSV4RRFFQ69G5FAV"
+SHOTS = [
+    Shot("command", "mim", f"/incidents/{LIVE}/", "The command page: promise, phases, teams, log and figures at once."),
+    Shot("log", "mim", f"/incidents/{LIVE}/log", "The log, with what was corrected and when nothing was written."),
+    Shot("list", "mim", "/incidents/", "What is going on, and what went on."),
+    Shot("declare", "mim", "/incidents/new", "A title and a severity are enough to begin."),
+    Shot("resolve", "mim", f"/incidents/{LIVE}/resolve", "What is still missing, before it is closed."),
+    Shot("edit", "mim", f"/incidents/{LIVE}/edit", "Impact and alert, each field with what it is for."),
+    Shot("responder", "oncall", f"/r/{LIVE}", "For whoever was paged: one button, then the bridge."),
+    Shot("stakeholder", "stakeholder", f"/incidents/{LIVE}/", "What stakeholders are told, and when they hear more."),
+    Shot("executive", "executive", f"/incidents/{LIVE}/", "Business impact and risk, for executives."),
+    Shot("resolved", "mim", f"/incidents/{PAST}/", "An incident that is over: the clocks stand."),
+    Shot("incident-kpis", "mim", f"/incidents/{PAST}/kpis", "The KPIs of one incident."),
+    Shot("kpis", "mim", "/kpis", "The catalogue: one definition for each KPI."),
+    Shot("kpi", "mim", "/kpis/mttr", "One KPI: its formula, targets, figures and every version of its definition."),
+    Shot("why", "mim", "{why}", "Why this number: the rows it was made of, and what was left out."),
+    Shot("scorecard-exec", "executive", "/scorecards/exec", "The executive scorecard."),
+    Shot("scorecard-stakeholder", "stakeholder", "/scorecards/stakeholder", "The scorecard for stakeholders."),
+    Shot("scorecard-readiness", "mim", "/scorecards/readiness", "How fast teams come to the bridge."),
+    Shot("admin", "admin", "/admin/", "Administration."),
+    Shot("definition", "admin", "{definition}", "A KPI definition, as its owner edits it."),
+    Shot(
+        "preview",
+        "admin",
+        "{definition}",
+        "What a change would do to the figures, before it is saved.",
+        press="Preview",
+    ),
+    Shot("who", "mim", "/who", "In development, pick who you are."),
+    Shot("403", "stakeholder", "/incidents/new", "A refusal says which role is needed, and who can grant it."),
+    Shot("404", "mim", f"/incidents/{NOWHERE}/", "What does not exist for you looks as what does not exist."),
+]
+
+FIND = """
+import json
+from django.urls import reverse
+from accounts.models import User
+from incidents.models import Incident
+from teams.models import Membership, Team
+from kpis.models import KpiDefinition, KpiObservation
+oncall = User.objects.create_user("oncall@example.com", display_name="P. Nowak", role="stakeholder")
+Membership.objects.create(team=Team.objects.get(slug="payments"), user=oncall)
+rows = KpiObservation.objects.current().filter(kpi="mttr", window="all", dims_key="")
+print(json.dumps({
+    "live": Incident.objects.get(status="active").pk,
+    "past": Incident.objects.filter(status="resolved", severity="critical").latest("detected_at").pk,
+    "why": reverse("kpis:observation", args=["mttr", rows.latest("timestamp").pk]),
+    "definition": reverse("admin:kpis_kpidefinition_change", args=["mttr"]),
+}))
+"""
+
+
+@contextmanager
+def demo(folder: Path) -> Iterator[tuple[str, dict[str, str]]]:
+    """The demo at an address of its own, and where its pages are."""
+    import json
+
+    environment = {
+        **os.environ, "DEBUG": "1", "MAJOROPS_AUTH_MODE": "dev", "DATABASE_URL": f"sqlite:///{folder}/demo.sqlite3",
+        "DJANGO_SETTINGS_MODULE": "majorops.settings",
+    }  # fmt: skip
+
+    def run(*arguments: str) -> str:
+        command = [sys.executable, *arguments]
+        return subprocess.run(command, cwd=ROOT, env=environment, check=True, capture_output=True, text=True).stdout
+
+    run("manage.py", "migrate", "--verbosity", "0")
+    run("-c", "from majorops.cli import main; main()", "demo", "load")
+    places: dict[str, str] = json.loads(run("-c", f"import django; django.setup()\n{FIND}"))
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        command = ["-m", "uvicorn", "majorops.asgi:application", "--fd", str(listener.fileno()), "--log-level", "error"]
+        server = subprocess.Popen([sys.executable, *command], cwd=ROOT, env=environment, pass_fds=[listener.fileno()])
+        try:
+            asked = HTTPConnection("127.0.0.1", port, timeout=60)
+            asked.request("GET", "/healthz")
+            asked.getresponse().read()
+            asked.close()
+            yield f"http://127.0.0.1:{port}", places
+        finally:
+            server.send_signal(signal.SIGTERM)
+            server.wait(20)
+
+
+def take(browser: Browser, url: str, shot: Shot, look: str, places: dict[str, str]) -> Path:
+    """One picture. The second hand of a clock is the only thing that differs between two runs on one day."""
+    context = browser.new_context(
+        base_url=url, extra_http_headers={IDENTITY: f"{shot.person}@example.com"}, reduced_motion="reduce",
+        timezone_id="UTC", locale="en-GB", **LOOKS[look],
+    )  # fmt: skip
+    page = context.new_page()
+    page.goto(shot.path.format(**places))
+    if shot.press:
+        with context.expect_page() as opened:
+            page.get_by_role("button", name=shot.press).click()
+        page = opened.value
+        page.wait_for_load_state()
+    page.evaluate("document.fonts.ready")
+    time.sleep(0.2)
+    file = PICTURES / f"{shot.name}-{look}.png"
+    taken = page.screenshot(clip=_visible(page, look))
+    page.goto("about:blank")
+    file.write_bytes(smaller(page, taken))
+    context.close()
+    return file
+
+
+def _visible(page: Page, look: str) -> Any:
+    if look != "phone":
+        return None
+    size = LOOKS[look]["viewport"]
+    height = min(page.evaluate("document.documentElement.scrollHeight"), SCREENS_OF_A_PHONE * size["height"])
+    page.set_viewport_size({"width": size["width"], "height": height})
+    return {"x": 0, "y": 0, "width": size["width"], "height": height}
+
+
+def album() -> str:
+    """docs/screens.md."""
+    told = ["# Screens", "", "Every page of the demo, as `make screens` takes them: light, dark, and on a phone.", ""]
+    for shot in SHOTS:
+        told += [
+            f"## {shot.name}", "", shot.caption, "",
+            f"![{shot.name}, light](screens/{shot.name}-light.png)", "",
+            f"[dark](screens/{shot.name}-dark.png) · [phone](screens/{shot.name}-phone.png)", "",
+        ]  # fmt: skip
+    return "\n".join(told)
+
+
+def main(words: list[str]) -> None:
+    PICTURES.mkdir(parents=True, exist_ok=True)
+    wanted = [shot for shot in SHOTS if not words or any(re.search(word, shot.name) for word in words)]
+    with tempfile.TemporaryDirectory() as folder, demo(Path(folder)) as (url, places), sync_playwright() as playwright:
+        chrome = playwright.chromium.launch(executable_path=chromium(), args=["--no-sandbox"])
+        for shot in wanted:
+            for look in LOOKS:
+                print(take(chrome, url, shot, look, places).relative_to(ROOT), flush=True)
+        chrome.close()
+    (ROOT / "docs" / "screens.md").write_text(album())
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

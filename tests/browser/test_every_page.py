@@ -1,0 +1,71 @@
+"""Every page that a manager, a stakeholder or an administrator can open: accessible and without sideways scrolling."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from playwright.sync_api import expect
+
+from accounts.models import User
+from incidents import actions
+from incidents.models import Incident
+from kpis.compute import backfill
+from kpis.models import KpiDefinition, KpiObservation
+from majorops.lib.ulid import new_ulid
+from tests.browser.conftest import LOOKS, Browse, axe, fits
+from tests.factories import NOON, TeamFactory, stamp
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+PAGES = {
+    "mim": [
+        "/incidents/", "/incidents/new", "/incidents/{open}/", "/incidents/{open}/log", "/incidents/{open}/edit",
+        "/incidents/{open}/resolve", "/incidents/{open}/kpis", "/incidents/{open}/correct/{entry}",
+        "/incidents/{done}/", "/incidents/{done}/reopen", "/incidents/{done}/kpis", "/r/{open}", "/kpis", "/kpis/mttr",
+        "/kpis/mttr/observations/{why}", "/scorecards/exec", "/scorecards/stakeholder", "/scorecards/readiness",
+        "/who", "/incidents/{absent}/",
+    ],
+    "stakeholder": [
+        "/incidents/", "/incidents/{open}/", "/incidents/{open}/log", "/kpis", "/scorecards/stakeholder",
+        "/incidents/new", "/scorecards/exec", "/incidents/{absent}/",
+    ],
+    "admin_user": ["/incidents/{open}/", "/kpis", "/scorecards/exec"],
+}  # fmt: skip
+
+
+@pytest.fixture
+def world(mim: User) -> dict[str, str]:
+    """An open incident and one that is over, with figures."""
+    now = stamp(mim)
+    ids = {}
+    for name in ("open", "done"):
+        incident = actions.open_incident(title="Checkout fails", severity="critical", stamp=now, customer_count=12)
+        actions.page_team(incident, TeamFactory(), stamp=now)
+        actions.post_entry(incident, "Failover started", stamp=now)
+        actions.cut_milestone(incident, title="Known", body="It is known.", stamp=now)
+        ids[name] = incident.pk
+    actions.resolve(Incident.objects.get(pk=ids["done"]), summary="Fixed.", reason="Small", stamp=stamp(mim, NOON))
+    for slug in ("mttr", "mtta", "cadence-adherence", "team-page-to-bridge"):
+        backfill(KpiDefinition.objects.get(slug=slug), as_of=NOON)
+    why = KpiObservation.objects.current().filter(kpi="mttr", window="all", dims_key="").latest("timestamp")
+    entry = Incident.objects.get(pk=ids["open"]).timeline.filter(title="Failover started").get()
+    return {**ids, "entry": entry.pk, "why": why.pk, "absent": new_ulid()}
+
+
+@pytest.mark.parametrize("look", LOOKS)
+@pytest.mark.parametrize("who", PAGES)
+def test_every_page_is_accessible_and_fits(
+    request: pytest.FixtureRequest, browse: Browse, world: dict[str, str], who: str, look: str
+) -> None:
+    page = browse(request.getfixturevalue(who), "/who", **LOOKS[look])
+    found: dict[str, Any] = {}
+    for path in PAGES[who]:
+        page.goto(path.format(**world))
+        expect(page.locator("h1")).to_be_visible()
+        for check in (axe, fits):
+            try:
+                check(page)
+            except AssertionError as fault:
+                found[path] = str(fault)
+    assert found == {}
