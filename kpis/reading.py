@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import re
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -138,6 +138,8 @@ class Shown:
     id: str = ""
     slug: str = ""
     spreads: tuple[Spread, ...] = ()
+    #: It still runs: nothing of it is stored.
+    is_so_far: bool = False
 
     @property
     def has_value(self) -> bool:
@@ -424,7 +426,17 @@ def span_asked(asked: Mapping[str, str], definition: KpiDefinition) -> SpanAsked
 # --- One incident ---
 
 
-def of_incident(observations: QuerySet[KpiObservation], now: datetime) -> list[tuple[KpiDefinition, Shown]]:
-    """Each figure beside its definition, by slug and time, trusted as far as holds now."""
+def of_incident(
+    observations: QuerySet[KpiObservation], now: datetime, *, running: Iterable[KpiObservation] = ()
+) -> list[tuple[KpiDefinition, Shown]]:
+    """Each figure beside its definition, by slug and time, trusted as far as holds now; then those that still run."""
     rows = observations.order_by("kpi_id", "timestamp", "id").prefetch_related("kpi__targets")
-    return [(row.kpi, shown(row, list(row.kpi.targets.all()))) for row in renewed_all(rows, now)]
+    stored = [(row.kpi, shown(row, list(row.kpi.targets.all()))) for row in renewed_all(rows, now)]
+    known = {kpi.slug for kpi, _ in stored}
+    return stored + [(row.kpi, _so_far(row)) for row in running if row.kpi_id not in known]
+
+
+def _so_far(row: KpiObservation) -> Shown:
+    """What still runs can be missed already, but not met."""
+    figure = shown(row, list(row.kpi.targets.all()))
+    return replace(figure, is_so_far=True, state="" if figure.state == "met" else figure.state)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import asdict
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.db.models import F, OuterRef, QuerySet, Subquery, Window
 from django.db.models.functions import RowNumber
@@ -15,11 +15,14 @@ from incidents.models import Incident
 from kpis.definitions import formula_of
 from kpis.evidence import EvidenceInputs, derive
 from kpis.formulas import data_sources, references_in
+from kpis.formulas.language import MICROSECONDS
 from kpis.models import KpiDefinition, KpiObservation
+from kpis.running import running_since
+from kpis.sources import SHAPES
 from kpis.standing import Standings
 from kpis.visibility import sees_own_team_only
 from majorops.lib.errors import Invalid
-from majorops.lib.visibility import visible
+from majorops.lib.visibility import readable, visible
 
 #: The window of a KPI whose formula names none.
 NO_WINDOW = "all"
@@ -76,6 +79,29 @@ def observations_for(viewer: Viewer, incident: Incident) -> QuerySet[KpiObservat
     """The current values about this incident that the viewer may read; those of single people never."""
     found = visible(KpiObservation.objects.current().samples().filter(incident=incident), viewer)
     return found.select_related("definition_version", "kpi").defer("inputs")
+
+
+def running_for(viewer: Viewer, incident: Incident, now: datetime) -> list[KpiObservation]:
+    """Unsaved figures of the durations that still run on an open incident, of the KPIs the viewer may read."""
+    if not incident.is_open:
+        return []
+    seen = readable(Incident, viewer, incident)
+    row = {name: getattr(incident, name) for name in SHAPES["incidents"].fields if name in seen} | {"ref": "incident"}
+    found = visible(KpiDefinition.objects.computable().filter(spec__subject="incident"), viewer)
+    figures = []
+    for definition in found.prefetch_related("targets"):
+        formula = formula_of(definition)
+        since = running_since(formula, row) if formula is not None else None
+        if since is not None and since <= now:
+            figures.append(_so_far(definition, incident, since, now))
+    return figures
+
+
+def _so_far(definition: KpiDefinition, incident: Incident, since: datetime, now: datetime) -> KpiObservation:
+    """A formula that measures a duration has the unit of one."""
+    value = (now - since) / timedelta(microseconds=MICROSECONDS[definition.units])
+    dims = {"severity": incident.severity}
+    return KpiObservation(kpi=definition, value=value, units=definition.units, dims=dims, timestamp=now, n=1)
 
 
 def renewed(figure: KpiObservation, standings: Standings) -> KpiObservation:

@@ -70,6 +70,7 @@ class Reading:
         tables = load(source_names(formula), scope)
         self.silent = tuple(name for name, rows in tables.items() if not _has_spoken(name, rows, scope.as_of))
         self._newest = _newest_fact(formula, tables, scope.as_of)
+        self._tables = tables
         self.evaluation = Evaluation(formula, tables, as_of=scope.as_of)
         self._verdicts: dict[tuple[object, ...], Verdict] = {}
 
@@ -84,6 +85,16 @@ class Reading:
                 measurement=sample.measurement,
                 verdict=self._sample_verdict(sample.measurement),
             )
+
+    def went_on(self) -> set[object]:
+        """The incidents of which a row tells something later than as_of, such as an arrival after midnight."""
+        as_of, found = self.scope.as_of, set()
+        for name, rows in self._tables.items():
+            fields = (*SHAPES[name].time_fields, "subject_closed_at")
+            for row in rows:
+                if any((at := row.get(field)) is not None and at >= as_of for field in fields):  # type: ignore[operator]
+                    found.add(row["incident_id"])
+        return found
 
     def rollups(self) -> Iterator[Draft]:
         """Overall and per group, for each window; groups are those that ever had a row. None for a reported KPI."""

@@ -274,7 +274,7 @@ class _Run:
         """The samples in ranges of about RANGE, then the rollups. Each row in scope lies in one range."""
         samples = Q(window="")
         whole = None if self.formula.subject is None else self._read_all()
-        for drafts, end in _by_time(_since(start, whole), self.span.end):
+        for drafts, end in _by_time(_since(start, self._samples(whole)), self.span.end):
             scope = samples & Q(timestamp__lt=end) & (Q(timestamp__gte=start) if start else Q())
             yield _Range(drafts, scope, end)
             start = end
@@ -288,11 +288,25 @@ class _Run:
         is_any_restricted = Incident.objects.filter(restricted=True).exists()
         return Reading(self.definition, self.formula, Scope(self.span.end, with_restricted=is_any_restricted))
 
+    def _samples(self, whole: Reading | None) -> list[Draft]:
+        """The samples before the end, as they stand today: a team paged before midnight may have come after it.
 
-def _since(start: datetime | None, reading: Reading | None) -> list[Draft]:
-    """The samples from `start` on, by time."""
-    found = reading.samples() if reading is not None else ()
-    chosen = [draft for draft in found if start is None or draft.timestamp >= start]
+        Read as of the end, that sample would be missing, and the stored one be retired.
+        """
+        if whole is None:
+            return []
+        went_on = whole.went_on()
+        found = [draft for draft in whole.samples() if draft.incident_id not in went_on]
+        if went_on:
+            today = replace(whole.scope, as_of=max(self.span.end, to_millisecond(timezone.now())))
+            later = Reading(self.definition, self.formula, today).samples()
+            found += [each for each in later if each.incident_id in went_on and each.timestamp < self.span.end]
+        return found
+
+
+def _since(start: datetime | None, samples: Iterable[Draft]) -> list[Draft]:
+    """Those from `start` on, by time."""
+    chosen = [draft for draft in samples if start is None or draft.timestamp >= start]
     return sorted(chosen, key=lambda draft: (draft.timestamp, draft.subject_key))
 
 

@@ -8,12 +8,14 @@ from django.utils import timezone
 from accounts.models import User
 from incidents.models import Incident
 from kpis import reading
-from kpis.viewing import observations_for
+from kpis.viewing import observations_for, running_for
 
 register = template.Library()
 
 
 @register.inclusion_tag("kpis/_card.html")
 def incident_figures(incident: Incident, user: User) -> dict[str, object]:
-    """The figures of this incident that the person may read."""
-    return {"rows": reading.of_incident(observations_for(user, incident), timezone.now()), "incident": incident}
+    """The figures of this incident that the person may read, and how the others stand so far."""
+    now = timezone.now()
+    rows = reading.of_incident(observations_for(user, incident), now, running=running_for(user, incident, now))
+    return {"rows": rows, "incident": incident}

@@ -68,6 +68,8 @@ SHOTS = [
     Shot("scorecard-exec", "executive", "/scorecards/exec", "The executive scorecard."),
     Shot("scorecard-stakeholder", "stakeholder", "/scorecards/stakeholder", "The scorecard for stakeholders."),
     Shot("scorecard-readiness", "mim", "/scorecards/readiness", "How fast teams come to the bridge."),
+    Shot("teams", "mim", "/teams/", "Every team's dispatch credit, level by level."),
+    Shot("team", "mim", "/teams/database/", "One team: its class, what made it, and what would move it."),
     Shot("admin", "admin", "/admin/", "Administration."),
     Shot("definition", "admin", "{definition}", "A KPI definition, as its owner edits it."),
     Shot(

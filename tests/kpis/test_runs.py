@@ -16,7 +16,7 @@ from kpis.models import KpiDefinition, KpiObservation, KpiRun
 from kpis.standing import not_reproduced, verdict_now
 from majorops.cli import app
 from majorops.lib.ledger import unlocked
-from tests.factories import IncidentFactory, at
+from tests.factories import IncidentFactory, TeamFactory, TeamPageFactory, at
 
 pytestmark = pytest.mark.django_db
 TOMORROW = at("2026-03-03T00:00")
@@ -112,6 +112,15 @@ def test_what_vanished_is_retired_in_the_range_it_lay_in(mttr: KpiDefinition) ->
     counts = backfill(mttr, as_of=TOMORROW)
     gone = KpiObservation.objects.samples().exclude(retired_at=None)
     assert (counts.retired, [row.timestamp for row in gone]) == (1, [at("14:30")])
+
+
+def test_a_team_that_came_after_the_end_of_the_run_keeps_its_sample(db: None) -> None:
+    page = KpiDefinition.objects.get(slug="team-page-to-bridge")
+    team, found = TeamFactory(), IncidentFactory(closed=True, detected_at=at("23:00"), resolved_at=at("23:50"))
+    TeamPageFactory(incident=found, team=team, paged_at=at("23:23"), arrived_at=at("2026-03-03T00:00"))
+    backfill(page, as_of=at("2026-03-04T00:00"))
+    backfill(page, as_of=TOMORROW)
+    assert [row.value for row in KpiObservation.objects.current().samples()] == [37.0]
 
 
 @pytest.mark.usefixtures("small_ranges")
