@@ -29,7 +29,7 @@ help: ## list these commands
 
 install: .venv/base.stamp ## make .venv with what is needed to run
 
-run: .venv/base.stamp ## migrate, load the demo, serve on 127.0.0.1:8000 (PORT= overrides)
+run: .venv/base.stamp ## migrate, load the demo, serve on 127.0.0.1:8000 with a worker beside it (PORT= overrides)
 	@mkdir -p var
 	@$(BIN)/python manage.py migrate --verbosity 0
 	@$(BIN)/mim demo load
@@ -39,12 +39,12 @@ run: .venv/base.stamp ## migrate, load the demo, serve on 127.0.0.1:8000 (PORT= 
 	@echo '  executive@example.com, admin@example.com or engineer@example.com. Or send the header:'
 	@echo "  curl -H 'Cf-Access-Authenticated-User-Email: mim@example.com' http://127.0.0.1:$(PORT)/kpis"
 	@echo
-	@exec $(BIN)/uvicorn majorops.asgi:application --host 127.0.0.1 --port $(PORT) --no-proxy-headers --timeout-graceful-shutdown 5
+	@$(BIN)/mim worker --beside $$$$ & exec $(BIN)/uvicorn majorops.asgi:application --host 127.0.0.1 --port $(PORT) --no-proxy-headers --timeout-graceful-shutdown 5
 
 test: .venv/dev.stamp ## run all tests on SQLite, then on PostgreSQL (ARGS="-k word" goes to pytest)
 	@$(BIN)/python -m tests.run $(ARGS)
 
-drill: .venv/dev.stamp ## run the long trials: 20,000 identity examples, raw sockets, 200 rounds of races on both databases
+drill: .venv/dev.stamp ## run the long trials: 20,000 identity examples, raw sockets, killed workers, 200 rounds of races on both databases
 	@DATABASE_URL=sqlite://:memory: $(BIN)/python -m pytest tests/drills -q -s
 	@MAJOROPS_RACE_ROUNDS=200 $(BIN)/python -m tests.run -q tests/incidents/test_races.py
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import django_filters
 from django.db.models import QuerySet
 from django.urls import path
 from drf_spectacular.utils import PolymorphicProxySerializer, extend_schema
@@ -16,7 +17,7 @@ from accounts.principals import Service
 from accounts.roles import Can
 from accounts.serializers import UserShown
 from majorops.lib.fields import Shown
-from majorops.lib.paging import NewestFirst, StrictFilters
+from majorops.lib.paging import FilterSet, NewestFirst, StrictFilters
 from majorops.lib.visibility import visible
 
 
@@ -51,6 +52,16 @@ class ByEmail(NewestFirst):
     ordering = ("email",)
 
 
+class UserFilter(FilterSet):
+    q = django_filters.CharFilter(
+        field_name="email", lookup_expr="icontains", max_length=200, help_text="Part of the e-mail address."
+    )
+
+    class Meta:
+        model = User
+        fields: list[str] = []
+
+
 class Users(ListAPIView[User]):
     """Everybody who has access, by e-mail address."""
 
@@ -59,6 +70,7 @@ class Users(ListAPIView[User]):
     queryset = User.objects.none()  # for the schema; get_queryset finds the reader's
     pagination_class = ByEmail
     filter_backends = [StrictFilters]
+    filterset_class = UserFilter
 
     def get_queryset(self) -> QuerySet[User]:
         return visible(User.objects.all(), principal_of(self.request))

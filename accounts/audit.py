@@ -46,6 +46,8 @@ class Action(StrEnum):
     INTEGRATION_CHANGE = "integration_change"
     KPI_DEFINITION_CHANGE = "kpi_definition_change"
     CREDIT_SETTING_CHANGE = "credit_setting_change"
+    WEBHOOK_CHANGE = "webhook_change"
+    WEBHOOK_SECRET = "webhook_secret"  # noqa: S105
     VISIBILITY_CHANGE = "visibility_change"
     PERSONAL_KPI_VIEW = "personal_kpi_view"
     EXPORT = "export"

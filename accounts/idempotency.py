@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
@@ -226,7 +226,7 @@ def _row_of(sent: Sent) -> IdempotencyKey | None:
     row = IdempotencyKey.objects.filter(sender=sent.sender, key=sent.key).first()
     if row is None or row.claimed_at > timezone.now() - _kept_for():
         return row
-    _forget()
+    forget(timezone.now())
     return None
 
 
@@ -234,9 +234,10 @@ def _kept_for() -> timedelta:
     return timedelta(hours=settings.MAJOROPS_IDEMPOTENCY_HOURS)
 
 
-def _forget() -> None:
-    """Deletes what is too old to be sent again: one statement on an index."""
-    IdempotencyKey.objects.filter(claimed_at__lte=timezone.now() - _kept_for()).delete()
+def forget(now: datetime) -> int:
+    """Deletes what is too old to be sent again: one statement on an index. How many."""
+    deleted, _ = IdempotencyKey.objects.filter(claimed_at__lte=now - _kept_for()).delete()
+    return deleted
 
 
 # --- Answers ---
@@ -259,7 +260,7 @@ def _keep(row: IdempotencyKey, response: HttpResponseBase) -> None:
     headers = {name: response[name] for name in KEPT_HEADERS if name in response}
     try:
         IdempotencyKey.objects.filter(pk=row.pk).update(status=response.status_code, headers=headers, body=body)
-        _forget()
+        forget(timezone.now())
     except DatabaseError:
         logger.exception("The answer to a request with an Idempotency-Key could not be kept.")
 

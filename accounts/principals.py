@@ -15,6 +15,7 @@ CAPABILITIES: dict[str, frozenset[Can]] = {
     Scope.INCIDENTS_READ_INTERNAL: frozenset({Can.READ_INCIDENTS, Can.READ_INTERNAL}),
     Scope.INCIDENTS_WRITE: frozenset({Can.READ_INCIDENTS, Can.COMMAND}),
     Scope.TIMELINE_WRITE: frozenset({Can.READ_INCIDENTS, Can.POST}),
+    Scope.FACTS_WRITE: frozenset({Can.WRITE_FACTS}),
     Scope.KPIS_READ: frozenset({Can.READ_INCIDENTS, Can.READ_EXEC_KPIS, Can.READ_INTERNAL_KPIS}),
     Scope.KPIS_WRITE: frozenset({Can.READ_INCIDENTS, Can.WRITE_KPIS}),
     Scope.TEAMS_READ: frozenset({Can.READ_TEAMS}),

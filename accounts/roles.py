@@ -33,6 +33,7 @@ class Can(StrEnum):
     READ_EXEC_KPIS = "read executive KPIs"
     READ_INTERNAL_KPIS = "read internal KPIs"
     WRITE_KPIS = "record KPI observations"
+    WRITE_FACTS = "append facts"
     ADMINISTER = "administer definitions, teams and people"
 
 
@@ -48,6 +49,7 @@ _COMMAND = frozenset(
         Can.READ_EXEC_KPIS,
         Can.READ_INTERNAL_KPIS,
         Can.WRITE_KPIS,
+        Can.WRITE_FACTS,
     }
 )
 
@@ -68,6 +70,13 @@ ADMIN_PERMISSIONS: frozenset[str] = frozenset(
         "accounts.delete_grouprole",
         "accounts.add_integration",
         "accounts.change_integration",
+        "incidents.add_statuscomponent",
+        "incidents.change_statuscomponent",
+        "incidents.delete_statuscomponent",
+        "incidents.add_reviewsection",
+        "incidents.change_reviewsection",
+        "incidents.add_contributingfactor",
+        "incidents.change_contributingfactor",
         "teams.add_team",
         "teams.change_team",
         "teams.add_teamalias",
@@ -76,12 +85,31 @@ ADMIN_PERMISSIONS: frozenset[str] = frozenset(
         "teams.add_membership",
         "teams.change_membership",
         "teams.delete_membership",
+        "incidents.add_endpoint",
+        "incidents.change_endpoint",
+        "incidents.add_intakesource",
+        "incidents.change_intakesource",
+        "incidents.add_cannedtext",
+        "incidents.change_cannedtext",
         "kpis.add_kpidefinition",
         "kpis.change_kpidefinition",
         "kpis.add_kpitarget",
         "kpis.change_kpitarget",
         "kpis.delete_kpitarget",
         "kpis.add_creditsetting",
+        "kpis.add_personalgrant",
+        "kpis.add_alertrule",
+        "kpis.change_alertrule",
+        "kpis.add_alertstep",
+        "kpis.change_alertstep",
+        "kpis.delete_alertstep",
+        "kpis.add_factkind",
+        "kpis.change_factkind",
+        "kpis.add_subjecttype",
+        "kpis.change_subjecttype",
+        "kpis.add_subject",
+        "kpis.change_subject",
+        "majorops.change_schedule",
     }
 )
 

@@ -5,6 +5,7 @@ Token buckets in the database, so that all processes count together. What it cos
 integrations      every request; a process takes a handful of permits at a time (LEASE), so that most
                   requests cost no query.
 people            unsafe methods only, which write anyway. Reading a page costs nothing here.
+status page       by peer address, counted in the process alone: it must answer without a database.
 wrong tokens      by peer address. Only the refusal changes, to 429: behind a proxy all senders share
                   an address, so a valid token is never turned away for the failures of others.
 
@@ -164,6 +165,23 @@ def _keep(key: str, leased: _Leased) -> None:
         _leases[key] = leased
 
 
+# --- Buckets of this process alone ---
+
+_buckets: dict[str, tuple[float, datetime]] = {}
+
+
+def take_here(key: str, limit: Limit, now: datetime) -> Allowance:
+    """One permit from a bucket that this process keeps in memory, without a query."""
+    with _lock:
+        if len(_buckets) >= MAX_LEASES:
+            _buckets.clear()
+        held, since = _buckets.get(key, (float(limit.per_minute), now))
+        left = min(float(limit.per_minute), held + limit.after(now - since))
+        granted = min(1, int(left + 1e-6))
+        _buckets[key] = (left - granted, max(now, since))
+    return Allowance(limit, granted, left - granted)
+
+
 # --- Requests ---
 
 
@@ -194,6 +212,8 @@ class Throttle:
     def process_view(
         self, request: HttpRequest, view: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> HttpResponse | None:
+        if getattr(view, "for_all_alike", False):
+            return _unless_flooded(request)
         bucket = bucket_of(request)
         if bucket is None:
             return None
@@ -211,6 +231,18 @@ def bucket_of(request: HttpRequest) -> tuple[str, Limit] | None:
     if isinstance(sender, User) and request.method not in SAFE_METHODS:
         return f"user:{sender.pk}", Limit(settings.MAJOROPS_PERSON_WRITES_PER_MINUTE, "changes by one person")
     return None
+
+
+def _unless_flooded(request: HttpRequest) -> HttpResponse | None:
+    """A refusal, for an address that asks too often. Others are not told what is left: caches keep their answers."""
+    limit = Limit(settings.MAJOROPS_STATUS_REQUESTS_PER_MINUTE, "requests from one address")
+    if limit.per_minute <= 0:
+        return None
+    allowance = take_here(f"open:{_network(request)}", limit, timezone.now())
+    if allowance.granted:
+        return None
+    request.allowance = allowance  # type: ignore[attr-defined]
+    return refusal(request, TooManyRequests.beyond(allowance))
 
 
 def _refused_token(request: HttpRequest, response: HttpResponseBase) -> bool:

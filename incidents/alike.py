@@ -25,3 +25,19 @@ def likeness(title: str, systems: Collection[str], other_title: str, other_syste
 def telling(title: str) -> set[str]:
     """The words of a title that tell it from others."""
     return {word for word in re.findall(r"\w+", title.casefold()) if len(word) > 1} - COMMON
+
+
+def alikeness(
+    title: str,
+    systems: Collection[str],
+    alert: tuple[str, str],
+    other_title: str,
+    other_systems: Collection[str],
+    other_alert: tuple[str, str],
+) -> tuple[str, int]:
+    """Why a past incident may be the same trouble again, and how strongly: an alert weighs more than a system,
+    a system more than words. ("", 0) if it does not look like it."""
+    if alert[1] and alert == other_alert:
+        return "same alert", 3
+    why = likeness(title, systems, other_title, other_systems)
+    return (why, 2 if why.startswith("same system") else 1) if why else ("", 0)

@@ -16,7 +16,7 @@ from django.shortcuts import get_object_or_404
 from django.urls import path
 from django.utils import timezone
 from django.utils.http import parse_etags
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
 from rest_framework.generics import GenericAPIView, ListAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -69,6 +69,7 @@ from incidents.viewing import (
     check_may_post,
     check_may_publish,
     incidents_for,
+    with_entries,
     with_marks,
 )
 from majorops.lib.errors import DomainError, Invalid
@@ -84,6 +85,11 @@ READS = allowed_to(Can.READ_INCIDENTS)
 COMMANDS = allowed_to(Can.COMMAND)
 READS_OR_COMMANDS = by_method(GET=Can.READ_INCIDENTS, POST=Can.COMMAND, PATCH=Can.COMMAND)
 IF_MATCH = OpenApiParameter("If-Match", str, OpenApiParameter.HEADER, description="The ETag of what was read.")
+
+
+def example(name: str, **body: object) -> OpenApiExample:
+    """A request that is accepted as it stands."""
+    return OpenApiExample(name, value=body, request_only=True)
 
 
 class IfMatchMissing(DomainError):
@@ -162,7 +168,8 @@ class Door(GenericAPIView[Any]):
         """What was read has a tag; whoever has it already gets 304."""
         response = super().finalize_response(request, response, *args, **kwargs)
         if request.method == "GET" and response.status_code == 200:
-            response.setdefault("ETag", f'"{digest(response.data)}"')
+            kind = getattr(response, "accepted_media_type", "")
+            response.setdefault("ETag", f'"{digest([response.data, kind] if kind == "text/csv" else response.data)}"')
             response["Cache-Control"] = "private, no-cache"
             if is_known(request, response["ETag"]):
                 return not_modified(response)
@@ -224,7 +231,11 @@ class Incidents(Door, ListAPIView[Incident]):
     def get_queryset(self) -> QuerySet[Incident]:
         return incidents_for(self.sender)
 
-    @extend_schema(request=DeclareBody, responses={201: IncidentDetail})
+    @extend_schema(
+        request=DeclareBody,
+        responses={201: IncidentDetail},
+        examples=[example("Declared by hand", title="Checkout is slow", severity="High", affectedSystems=["Checkout"])],
+    )
     def post(self, request: Request) -> Response:
         """Declare an incident. The id is in the answer and in `Location`."""
         body = self.read(DeclareBody)
@@ -315,11 +326,17 @@ class Resolve(Command):
 
 
 class Reopen(Command):
-    @extend_schema(request=ReopenBody, responses=IncidentDetail, parameters=[IF_MATCH])
+    @extend_schema(request=ReopenBody, responses={200: IncidentDetail, 201: IncidentDetail}, parameters=[IF_MATCH])
     def post(self, request: Request, incident_id: str) -> Response:
-        """Take a resolved incident up again, with a reason."""
-        actions.reopen(self.incident, expected_version=self.expected_version(), **self.read(ReopenBody))
-        return self.written(self.incident)
+        """Take a resolved incident up again, with a reason. Too late to be the same, it opens a new one that is linked
+        to it: 201, and `Location` says where."""
+        body = self.read(ReopenBody)
+        taken_up = actions.reopen(self.incident, expected_version=self.expected_version(), **body)
+        if taken_up.pk == self.incident.pk:
+            return self.written(self.incident)
+        response = self.written(taken_up, 201)
+        response["Location"] = request.path.replace(self.incident.pk, taken_up.pk).removesuffix("/reopen")
+        return response
 
 
 class ByOccurrence(NewestFirst):
@@ -347,7 +364,11 @@ class Log(Door, ListAPIView[TimelineEvent]):
     def get_serializer_context(self) -> dict[str, Any]:
         return {**super().get_serializer_context(), "audience": self.viewer}
 
-    @extend_schema(request=ProgramEntryBody, responses={201: EntryShown})
+    @extend_schema(
+        request=ProgramEntryBody,
+        responses={201: EntryShown},
+        examples=[example("For the responders", title="Failover started", visibility="internal")],
+    )
     def post(self, request: Request, incident_id: str) -> Response:
         """Write a line in the log. For those who command, and those who were called to this incident."""
         check_may_post(self.sender, self.incident)
@@ -387,12 +408,23 @@ class Updates(Door, ListAPIView[StatusUpdate]):
     def get_queryset(self) -> QuerySet[StatusUpdate]:
         return visible(self.incident.updates.all(), self.sender)
 
-    @extend_schema(request=UpdateBody, responses={201: UpdateShown})
+    @extend_schema(
+        request=UpdateBody,
+        responses={201: UpdateShown},
+        examples=[example("For stakeholders", content="We are looking into it.", visibility="public")],
+    )
     def post(self, request: Request, incident_id: str) -> Response:
         """Publish a note, to stakeholders (public) or to the responders (internal)."""
         body = self.read(UpdateBody)
         update = actions.post_update(self.incident, body.pop("content"), **body)
         return Response(UpdateShown(update).data, status=201)
+
+
+def _ulid(text: str, field: str) -> str:
+    try:
+        return parse_ulid(text)
+    except ValueError as error:
+        raise Invalid(str(error), field=field) from None
 
 
 class BySequence(NewestFirst):
@@ -408,14 +440,24 @@ class Milestones(Door, ListAPIView[Milestone]):
     pagination_class = BySequence
 
     def get_queryset(self) -> QuerySet[Milestone]:
-        return visible(self.incident.milestones.all(), self.sender)
+        return with_entries(visible(self.incident.milestones.all(), self.sender), self.sender)
 
     @extend_schema(request=MilestoneBody, responses={201: MilestoneShown})
     def post(self, request: Request, incident_id: str) -> Response:
         """Cut a milestone for stakeholders and executives, and promise the next."""
         check_may_publish(self.sender)
-        milestone = actions.cut_milestone(self.incident, **self.read(MilestoneBody))
-        return Response(MilestoneShown(milestone).data, status=201)
+        body = self.read(MilestoneBody)
+        body["entries"] = self._entries(body.get("entries", []))
+        milestone = actions.cut_milestone(self.incident, **body)
+        return Response(MilestoneShown(milestone, context=self.get_serializer_context()).data, status=201)
+
+    def _entries(self, wanted: list[str]) -> list[str]:
+        """Ids of entries, in the order they were named. Raises Invalid for one that its sender cannot read."""
+        ids = [_ulid(text, "entries") for text in wanted]
+        known = set(visible(self.incident.timeline.filter(pk__in=ids), self.sender).values_list("pk", flat=True))
+        if strange := next((each for each in ids if each not in known), None):
+            raise Invalid(f"The log of this incident has no entry {strange}.", field="entries")
+        return ids
 
 
 class ByPage(NewestFirst):
@@ -435,7 +477,11 @@ class TeamPages(Door, ListAPIView[TeamPage]):
             raise required(self.sender, Can.READ_TEAMS)
         return visible(self.incident.team_pages.select_related("team", "user"), self.sender)
 
-    @extend_schema(request=TeamPageBody, responses={200: TeamPageShown, 201: TeamPageShown})
+    @extend_schema(
+        request=TeamPageBody,
+        responses={200: TeamPageShown, 201: TeamPageShown},
+        examples=[example("By name, alias or slug", team="database")],
+    )
     def post(self, request: Request, incident_id: str) -> Response:
         """Page a team. One that has not come yet is called again: 200 and a higher `pageCount`."""
         page = actions.page_team(self.incident, **self.read(TeamPageBody))

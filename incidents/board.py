@@ -7,15 +7,18 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.db.models import Count, Exists, OuterRef, Window
+
 from accounts.models import User
+from accounts.visibility import Viewer
 from incidents import clock, sending, words
 from incidents.audience import Audience
-from incidents.canned import Canned, texts_for
+from incidents.canned import Canned, fill, holes
 from incidents.clock import NextUpdate, Promise
 from incidents.lifecycle import ALARMS, PHASE_HELP, CommandRole, Kind, Phase, Severity, Status
 from incidents.logbook import Entry, LogRow, Reader, entry_of, log_rows, with_corrections
-from incidents.models import Incident, Milestone, PhaseEntry, TeamPage
-from incidents.promises import promises
+from incidents.models import CannedText, Incident, Milestone, PhaseEntry, TeamPage
+from incidents.promises import Promised, Tally, promises, tally
 from majorops.lib.visibility import readable, visible
 
 #: The page shows the newest entries; the rest is one click away.
@@ -51,6 +54,8 @@ def due_badge(due_at: datetime | None, now: datetime) -> Badge:
     at, gap = words.hour(promise.due_at, now), words.span(promise.gap)
     if promise.state == Promise.OVERDUE:
         return Badge("over", "✕", f"Next update {at} · overdue by {gap}")
+    if promise.state == Promise.DUE_NOW:
+        return Badge("soon", "!", f"Next update {at} · due now")
     if promise.state == Promise.DUE_SOON:
         return Badge("soon", "!", f"Next update {at} · due in {gap}")
     return Badge("ok", "✓", f"Next update {at} · in {gap}")
@@ -183,13 +188,10 @@ def team_rows(incident: Incident, user: User, audience: Audience, now: datetime)
     """Every dispatch: those still awaited first, then in the order they were paged."""
     if not audience.reads_teams:
         return []
-    own = set() if audience.may_command else set(user.teams.values_list("pk", flat=True))
+    is_own = Exists(user.teams.filter(pk=OuterRef("team")))
     pages = visible(incident.team_pages.select_related("team"), user)
-    pages = pages.annotate(sending_state=sending.state_of_page(user))
-    rows = [
-        team_row(page, now, incident.resolved_at, may_answer=audience.may_command or page.team_id in own)
-        for page in pages
-    ]
+    pages = pages.annotate(sending_state=sending.state_of_page(user), is_own=is_own)
+    rows = [team_row(page, now, incident.resolved_at, may_answer=audience.may_command or page.is_own) for page in pages]
     return sorted(rows, key=lambda row: (not row.is_waiting, row.paged_at))
 
 
@@ -225,10 +227,22 @@ def role_rows(incident: Incident, user: User) -> list[RoleRow]:
 # --- Milestones and the five figures ---
 
 
-def promises_kept(milestones: Sequence[Milestone], now: datetime) -> tuple[int, int]:
+def promise_ledger(
+    incident: Incident, milestones: Sequence[Milestone], viewer: Viewer, now: datetime
+) -> list[Promised[Milestone]]:
+    """What became of each promise, as far as the viewer reads the milestones and their moves."""
+    if not milestones:
+        return []
+    moves = visible(incident.promise_moves.order_by("recorded_at", "id"), viewer)
+    return list(promises(milestones, now, moves))
+
+
+def promises_kept(
+    incident: Incident, milestones: Sequence[Milestone], viewer: Viewer, now: datetime
+) -> tuple[int, int]:
     """(kept, judged) of the promises that have come due."""
-    judged = [promise for promise in promises(milestones, now) if not promise.is_pending]
-    return sum(promise.is_kept for promise in judged), len(judged)
+    promised = tally(promise_ledger(incident, milestones, viewer, now), now)
+    return promised.kept, promised.judged
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,6 +295,7 @@ IMPACT = (
     ("customer_impact_summary", "Customer impact", True),
     ("business_impact", "Business impact", True),
     ("exec_summary", "Executive summary", True),
+    ("decision_asked", "Decision asked of executives", True),
     ("audience_notes", "Notes for the audience", True),
     ("customer_count", "Customers affected", False),
     ("external_impact", "Felt by customers", False),
@@ -355,18 +370,20 @@ class Line:
     id: str
     text: str
     is_public: bool
+    at: datetime
 
 
 def quotable(entries: Sequence[Entry], since: datetime | None) -> list[Line]:
     """What people wrote since the last milestone, oldest first: as it reads now, corrections followed."""
     written = [entry for entry in entries if entry.type in ("action", "alert") and (since is None or entry.at > since)]
     newest = written[:LINES_OFFERED]
-    return [_line(entry) for entry in reversed(newest)]
+    return [quoted_line(entry) for entry in reversed(newest)]
 
 
-def _line(entry: Entry) -> Line:
+def quoted_line(entry: Entry) -> Line:
+    """The entry as a milestone quotes it."""
     reads = entry.latest.title if entry.latest else entry.title
-    return Line(entry.id, f"{words.clock_time(entry.at)} {reads}", entry.audience != "internal")
+    return Line(entry.id, f"{words.clock_time(entry.at)} {reads}", entry.audience != "internal", entry.at)
 
 
 # --- The whole page ---
@@ -385,8 +402,8 @@ class Board:
     promise: NextUpdate
     kind: str
     elapsed: timedelta
-    kept: int
-    judged: int
+    #: How the promises were kept so far.
+    promised: Tally
     steps: list[Step]
     next_phase: Phase | None
     log: list[LogRow]
@@ -418,9 +435,9 @@ def board(incident: Incident, user: User, audience: Audience, now: datetime) -> 
     internal, seen = audience.reads_internal, readable(Incident, user, incident)
     milestones = list(visible(incident.milestones.order_by("sequence"), user))
     visits = list(visible(incident.phase_entries.order_by("entered_at", "id"), user)) if internal else []
-    kept, judged = promises_kept(milestones, now)
+    promised = tally(promise_ledger(incident, milestones, user, now), now)
     originals = visible(incident.timeline.filter(corrects=None), user)
-    newest = with_corrections(originals, user)[:ENTRIES_SHOWN]
+    newest = list(with_corrections(originals, user).annotate(of=Window(Count("pk")))[:ENTRIES_SHOWN])
     entries = [entry_of(event, Reader(user, audience)) for event in newest]
     teams = team_rows(incident, user, audience, now)
     quiet_until = now if incident.is_open else incident.resolved_at
@@ -434,12 +451,11 @@ def board(incident: Incident, user: User, audience: Audience, now: datetime) -> 
         promise=clock.next_update(incident.next_update_eta, now),
         kind="" if incident.kind == Kind.REAL else Kind(incident.kind).label,
         elapsed=clock.elapsed(incident.detected_at, now, incident.resolved_at),
-        kept=kept,
-        judged=judged,
+        promised=promised,
         steps=steps(incident, visits, now),
         next_phase=next_phase(incident),
         log=log_rows(entries, visits, silence_until=quiet_until if internal else None),
-        entries=originals.count(),
+        entries=newest[0].of if newest else 0,  # type: ignore[attr-defined]
         teams=teams,
         roles=role_rows(incident, user),
         milestones=milestones[::-1],
@@ -449,12 +465,21 @@ def board(incident: Incident, user: User, audience: Audience, now: datetime) -> 
         basics=facts(incident, BASICS, seen) if audience.may_command else [],
         figures=figures(incident, incident.updates_posted, now, seen),  # type: ignore[attr-defined]
         lines=quotable(entries, milestones[-1].created_at if milestones else None) if audience.may_command else [],
-        canned=_canned(incident) if audience.may_command else [],
+        canned=canned_texts(incident, user) if audience.may_command else [],
     )
 
 
-def _canned(incident: Incident) -> list[Canned]:
-    return texts_for(Phase(incident.phase), title=incident.title, systems=incident.affected_systems)
+def canned_texts(incident: Incident, viewer: User) -> list[Canned]:
+    """Texts to begin with that fit the phase, filled as far as the incident tells. None once it is over."""
+    known = holes(
+        title=incident.title,
+        systems=incident.affected_systems,
+        impact=incident.customer_impact_summary,
+        severity=incident.get_severity_display(),
+        phase=incident.get_phase_display(),
+    )
+    rows = visible(CannedText.objects.filter(phase=incident.phase, is_active=True), viewer)
+    return [Canned(row.key, row.form, row.label, fill(row.text, known)) for row in rows]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,16 +1,22 @@
-"""RULES: words to begin with, for each phase and audience, with the blanks filled as far as they are known. Pure."""
+"""RULES: words to begin with, for each phase and audience, with the holes filled as far as they are known. Pure.
+
+A hole is {what}, {impact}, {severity}, {phase} or {next_update}. What nobody knows yet stays in square brackets for the
+person to fill in; {next_update} stays as it is, and is filled with the promise when the text is published.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from incidents.lifecycle import Phase
+from majorops.lib.errors import Invalid
 
 
 @dataclass(frozen=True, slots=True)
 class Canned:
-    """A text to pick. `form` is where it goes: an internal or public update, or the body of a milestone."""
+    """A text to pick. `form` is where it goes: an update, or the body of a milestone."""
 
     key: str
     form: str
@@ -18,8 +24,19 @@ class Canned:
     text: str
 
 
-#: phase: (form, label, text). {what} is the systems, else the title; the person fills in what stands in brackets.
-_TEXTS: dict[Phase, tuple[tuple[str, str, str], ...]] = {
+#: What an administrator may write in braces, and what it becomes.
+HOLES: dict[str, str] = {
+    "what": "the affected systems, else the title",
+    "impact": "the customer impact",
+    "severity": "the severity",
+    "phase": "the current phase",
+    "next_update": "the time of the next update, when it is published",
+}
+NEXT_UPDATE = "{next_update}"
+_HOLE = re.compile(r"\{([^{}]*)\}")
+
+#: What the product comes with: phase: (form, label, text). Rows of CannedText; administrators change those.
+DEFAULTS: dict[Phase, tuple[tuple[str, str, str], ...]] = {
     Phase.ALERT: (
         ("milestone", "We know", "We have been alerted to a problem with {what} and are looking into it."),
         ("update", "Calling teams", "We are calling the teams that look after {what}."),
@@ -29,11 +46,15 @@ _TEXTS: dict[Phase, tuple[tuple[str, str, str], ...]] = {
         ("update", "What we need", "On the bridge: please bring recent changes to {what}, graphs and logs."),
     ),
     Phase.ASSESS: (
-        ("milestone", "What we see", "Customers notice: [what]. Affected: {what}. The cause is not known yet."),
+        ("milestone", "What we see", "{impact} Affected: {what}. The cause is not known yet."),
         ("update", "Extent", "The extent so far: [how many, where, since when]."),
     ),
     Phase.INITIAL: (
-        ("milestone", "First words", "There is a problem with {what}. Customers notice: [what]. We are working on it."),
+        (
+            "milestone",
+            "First words",
+            "There is a problem with {what}. {impact} We are working on it. Next update: {next_update}.",
+        ),
         ("update", "Not affected", "Not affected: [what still works]."),
     ),
     Phase.ISOLATION: (
@@ -51,10 +72,34 @@ _TEXTS: dict[Phase, tuple[tuple[str, str, str], ...]] = {
 }
 
 
-def texts_for(phase: Phase, *, title: str, systems: Sequence[str]) -> list[Canned]:
-    """What fits the phase. None once it is over."""
-    what = ", ".join(systems[:3]) or title
+def default_texts() -> list[tuple[Phase, Canned]]:
+    """What the product comes with, by phase."""
     return [
-        Canned(f"{phase.name.lower()}-{form}", form, label, text.format(what=what))
-        for form, label, text in _TEXTS.get(phase, ())
+        (phase, Canned(f"{phase.name.lower()}-{form}", form, label, text))
+        for phase, texts in DEFAULTS.items()
+        for form, label, text in texts
     ]
+
+
+def holes(*, title: str, systems: Sequence[str], impact: str, severity: str, phase: str) -> dict[str, str]:
+    """What an incident puts into the holes of a text."""
+    felt = impact.strip() or "Customers notice: [what]."
+    return {
+        "what": ", ".join(systems[:3]) or title,
+        "impact": felt if felt[-1] in ".!?" else f"{felt}.",
+        "severity": severity,
+        "phase": phase,
+    }
+
+
+def fill(text: str, known: Mapping[str, str]) -> str:
+    """The text with the holes filled that are known. What is in braces otherwise stays."""
+    return _HOLE.sub(lambda hole: known.get(hole[1], hole[0]), text)
+
+
+def check_holes(text: str) -> None:
+    """Raises Invalid naming a hole that nothing fills."""
+    strange = next((name for name in _HOLE.findall(text) if name not in HOLES), None)
+    if strange is not None:
+        allowed = ", ".join(f"{{{name}}}" for name in HOLES)
+        raise Invalid(f"Nothing fills {{{strange}}}. There are {allowed}.", field="text", allowed=list(HOLES))

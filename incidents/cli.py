@@ -29,7 +29,7 @@ from incidents.intake import Fate, FileRefused, history, servicenow, statuspage,
 from incidents.intake.history import ImportReport
 from incidents.lifecycle import Kind, Phase, Severity, Status, Visibility, allowed_moves
 from incidents.models import Incident, IncidentQuerySet, Source
-from incidents.moments import happened
+from incidents.moments import happened, promised
 from incidents.serializers import IncidentDetail, IncidentShown
 from incidents.viewing import incidents_for
 from majorops.lib.errors import DomainError, Invalid
@@ -237,7 +237,7 @@ def update(
     at: At = "",
     acting: As = "",
 ) -> None:
-    """Posts an update, internal unless told otherwise.
+    """Posts an update, internal unless told otherwise. It keeps no promise: milestones do.
 
     Example: mim incident update 01JD8Q6Z6ZJ5C0M5RKVX9T3W4E "Failover is running." --public
     """
@@ -245,6 +245,65 @@ def update(
     audience = Visibility.PUBLIC if public else Visibility.INTERNAL
     actions.post_update(incident, text, visibility=audience, stamp=stamp)
     _done(stamp, f"{audience.label} update posted: {incident.title}")
+
+
+NextUpdate = Annotated[
+    str, typer.Option("--next-update", metavar="TIME", help="When the next one comes: 30m, 15:00 (UTC) or a full time.")
+]
+
+
+@app.command()
+def milestone(
+    id: IncidentId,
+    title: Annotated[str, typer.Argument(help="The headline. Not needed with --no-change.")] = "",
+    body: Annotated[str, typer.Option(help="What changed, what comes next.")] = "",
+    next_update: NextUpdate = "",
+    no_change: Annotated[bool, typer.Option("--no-change", help="Say that nothing is new.")] = False,
+    reason: Annotated[str, typer.Option(help="Why nothing changed; in Monitoring, why no next update.")] = "",
+    entry: Annotated[list[str] | None, typer.Option(help="A log entry it was made from. Repeatable.")] = None,
+    at: At = "",
+    acting: As = "",
+) -> None:
+    """Publishes a milestone to stakeholders and executives, and promises the next update.
+
+    \b
+    Example: mim incident milestone 01JD8Q6Z6ZJ5C0M5RKVX9T3W4E "Fault found" --body "We move traffic." --next-update 30m
+             mim incident milestone 01JD8Q6Z6ZJ5C0M5RKVX9T3W4E --no-change
+    """
+    incident, stamp = _incident(id), _stamp(acting, at)
+    due = promised(next_update, stamp.now) if next_update else None
+    if no_change and (title or body):
+        raise Invalid("With --no-change the words are given: leave out the headline and --body.", field="no_change")
+    if no_change:
+        cut = actions.publish_no_change(incident, next_update_eta=due, reason=reason, stamp=stamp)
+    else:
+        said = {"title": title, "body": body, "no_promise_reason": reason, "entries": _entries(entry or [])}
+        cut = actions.cut_milestone(incident, next_update_eta=due, stamp=stamp, **said)  # type: ignore[arg-type]
+    promise = f" Next update {words.hour(cut.next_update_eta, stamp.now)}." if cut.next_update_eta else ""
+    _done(stamp, f"Milestone {cut.sequence} published: {cut.title}.{promise}")
+
+
+def _entries(texts: list[str]) -> list[str]:
+    try:
+        return [parse_ulid(text) for text in texts]
+    except ValueError as error:
+        raise Invalid(str(error), field="entry") from None
+
+
+@app.command("promise")
+def move_promise(
+    id: IncidentId,
+    next_update: Annotated[str, typer.Argument(metavar="TIME", help="30m, 15:00 (UTC) or a full time.")],
+    reason: Annotated[str, typer.Option(help="Why it takes longer. Stakeholders read it.")],
+    acting: As = "",
+) -> None:
+    """Moves the promised next update. One that is overdue already stays missed.
+
+    Example: mim incident promise 01JD8Q6Z6ZJ5C0M5RKVX9T3W4E 15:00 --reason "The vendor is still looking"
+    """
+    incident, stamp = _incident(id), _stamp(acting, "")
+    moved = actions.move_promise(incident, promised(next_update, stamp.now), reason=reason, stamp=stamp)
+    _done(stamp, f"Next update moved to {words.hour(moved.due_at, stamp.now)}: {incident.title}")
 
 
 @app.command("page")
@@ -297,6 +356,24 @@ def resolve(
     closed = actions.resolve(incident, summary=summary, stamp=stamp)
     lasted = words.span(stamp.at - closed.detected_at)
     _done(stamp, f"Resolved after {lasted}: {closed.title}", next_step=f"mim incident show {closed.pk}")
+
+
+@app.command()
+def reopen(
+    id: IncidentId,
+    reason: Annotated[str, typer.Option(help="Why it is taken up again; the log keeps it.")],
+    phase: Annotated[int, typer.Option(min=2, max=7, help="Where it goes on.")] = Phase.ASSESS.value,
+    at: At = "",
+    acting: As = "",
+) -> None:
+    """Takes a resolved incident up again; if that was too long ago, opens a new one that is linked to it.
+
+    Example: mim incident reopen 01JD8Q6Z6ZJ5C0M5RKVX9T3W4E --reason "It is back."
+    """
+    incident, stamp = _incident(id), _stamp(acting, at)
+    taken_up = actions.reopen(incident, reason=reason, to=phase, stamp=stamp)
+    said = "Reopened" if taken_up.pk == incident.pk else f"Too late to reopen. Opened the new incident {taken_up.pk}"
+    _done(stamp, f"{said}: {taken_up.title}", next_step=f"mim incident show {taken_up.pk}")
 
 
 # --- Importing ---

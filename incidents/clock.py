@@ -11,8 +11,9 @@ from majorops.lib.times import SKEW, iso
 
 #: An entry written this much later than it happened says so.
 LATE_ENTRY = timedelta(minutes=2)
-#: When the next-update badge turns from "due in" to "due soon".
+#: When the next-update badge turns from "due in" to "due soon", and when to "due now".
 DUE_SOON = timedelta(minutes=5)
+DUE_NOW = timedelta(minutes=1)
 
 
 def elapsed(since: datetime, now: datetime, until: datetime | None = None) -> timedelta:
@@ -31,6 +32,7 @@ class Promise(StrEnum):
     NONE = "none"
     ON_TIME = "on_time"
     DUE_SOON = "due_soon"
+    DUE_NOW = "due_now"
     OVERDUE = "overdue"
 
 
@@ -46,14 +48,20 @@ class NextUpdate:
         return None if self.gap is None else int(self.gap.total_seconds() // 60)
 
 
+def is_late(at: datetime, due_at: datetime) -> bool:
+    """Exactly on time is on time. Badges, promise ledger, alerts and KPIs all ask this."""
+    return at > due_at
+
+
 def next_update(due_at: datetime | None, now: datetime) -> NextUpdate:
-    """What the badge says. Exactly on time is on time."""
+    """What the badge says, on pages and in the API."""
     if due_at is None:
         return NextUpdate(Promise.NONE, None, None)
-    if now > due_at:
+    if is_late(now, due_at):
         return NextUpdate(Promise.OVERDUE, due_at, now - due_at)
-    state = Promise.DUE_SOON if due_at - now <= DUE_SOON else Promise.ON_TIME
-    return NextUpdate(state, due_at, due_at - now)
+    left = due_at - now
+    state = Promise.DUE_NOW if left < DUE_NOW else Promise.DUE_SOON if left <= DUE_SOON else Promise.ON_TIME
+    return NextUpdate(state, due_at, left)
 
 
 def written_late(occurred_at: datetime, recorded_at: datetime) -> timedelta | None:
@@ -74,10 +82,10 @@ def check_order(earlier: datetime | None, later: datetime | None, *, sentence: s
         raise TimeCannotBe(sentence.format(earlier=iso(earlier), later=iso(later)), field=field)
 
 
-def check_promise(due_at: datetime | None, at: datetime) -> None:
-    """A promise is about the future."""
-    if due_at is not None and due_at <= at:
+def check_promise(due_at: datetime | None, at: datetime, now: datetime | None = None) -> None:
+    """A promise is about the future: later than what makes it, and later than the moment it is heard."""
+    if due_at is not None and due_at <= (said_at := max(at, now or at)):
         raise TimeCannotBe(
-            f"The next update cannot be promised for {iso(due_at)}: that is not after {iso(at)}.",
+            f"The next update cannot be promised for {iso(due_at)}: that is not after {iso(said_at)}.",
             field="next_update_eta",
         )

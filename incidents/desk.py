@@ -16,6 +16,7 @@ from incidents.forms import (
     Form,
     LogForm,
     MilestoneForm,
+    MoveForm,
     PageForm,
     PromiseForm,
     ResponderLogForm,
@@ -26,10 +27,6 @@ from incidents.forms import (
 from incidents.lifecycle import Status
 from incidents.models import Incident
 from incidents.viewing import audience_for
-from majorops.lib.visibility import visible
-
-#: How many people the browser suggests; any other can be typed.
-SUGGESTED = 100
 
 
 def command_page(
@@ -49,7 +46,6 @@ def command_page(
         "incident": incident,
         "forms": forms,
         "now": now,
-        "people": visible(User.objects.all(), user)[:SUGGESTED] if audience.may_command else [],
         "next_status": Status.ACTIVE if incident.status == Status.MONITORING else Status.MONITORING,
     }
 
@@ -87,8 +83,10 @@ def _forms(incident: Incident, audience: Audience, shown: Board, now: datetime) 
         forms["post"] = (LogForm if audience.may_command else ResponderLogForm)(now=now, key="post")
     if audience.may_command and incident.is_open:
         forms["update"] = UpdateForm(now=now, key="update")
-        forms["milestone"] = MilestoneForm(now=now, key="milestone", lines=shown.lines)
+        forms["milestone"] = MilestoneForm(now=now, key="milestone", lines=shown.lines, status=incident.status)
         forms["promise"] = PromiseForm(now=now, key="promise")
+        if shown.promise.due_at:
+            forms["move"] = MoveForm(now=now, key="move")
         forms["advance"] = AdvanceForm(now=now, key="advance", incident=incident)
         forms["page"] = PageForm(now=now, key="page")
         forms["role"] = RoleForm(now=now, key="role")

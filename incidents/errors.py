@@ -35,6 +35,18 @@ class ReasonMissing(Invalid):
     code = "reason_missing"
 
 
+class NextUpdateMissing(Invalid):
+    """Say when the next update comes: people wait for it while the incident is active."""
+
+    code = "next_update_missing"
+
+
+class NothingPromised(DomainError):
+    """No update is promised, so there is nothing to move. Publish a milestone that promises one."""
+
+    code = "nothing_promised"
+
+
 class TextMissing(Invalid):
     """Write what happened: an empty entry helps nobody."""
 
@@ -103,8 +115,82 @@ class TeamNotDispatchable(DomainError):
     status = 422
 
 
+class AskedAlready(DomainError):
+    """You have just asked. The answer comes as an update."""
+
+    code = "asked_already"
+    status = 429
+
+
+class NothingToRead(DomainError):
+    """There is no milestone to confirm yet."""
+
+    code = "nothing_to_read"
+
+
 class WrongIncident(DomainError):
     """That entry belongs to another incident."""
 
     code = "wrong_incident"
     status = 422
+
+
+class ReviewIsPublished(DomainError):
+    """This review is published. Take it back to “In review”, with a reason, to change it."""
+
+    code = "review_published"
+
+
+class ReviewCannotMove(DomainError):
+    """The review cannot go there from where it is."""
+
+    code = "review_cannot_move"
+
+
+class ReviewIncomplete(DomainError):
+    """Something is still missing before this review goes on."""
+
+    code = "review_incomplete"
+
+
+class ReviewChanged(DomainError):
+    """Somebody changed this while you were writing. Look again, then repeat what still applies."""
+
+    code = "review_changed"
+
+
+class ReviewExists(DomainError):
+    """This incident has a learning review already."""
+
+    code = "review_exists"
+
+
+class FollowUpIsOver(DomainError):
+    """This follow-up is over. Open it again before changing what it says."""
+
+    code = "follow_up_over"
+
+
+class SurveyIsClosed(DomainError):
+    """This survey is closed. Thank you for wanting to answer."""
+
+    code = "survey_closed"
+    status = 410
+
+
+class ScoreUnknown(Invalid):
+    """Choose a number from 1 to 5."""
+
+    code = "score_unknown"
+
+
+class LinkCannotBe(DomainError):
+    """These two incidents cannot be linked that way."""
+
+    code = "link_refused"
+
+
+class IncidentStillOpen(DomainError):
+    """This incident goes on. Its learning review begins when it is resolved."""
+
+    code = "incident_open"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import django_filters
 
-from incidents.lifecycle import EventType, Kind, Severity, Status
+from incidents.lifecycle import EventType, Kind, Severity, Status, Visibility
 from incidents.models import Incident, TimelineEvent
 from majorops.lib.paging import AnyOf, FilterSet, between
 
@@ -13,6 +13,7 @@ class IncidentFilter(FilterSet):
     status = AnyOf("status", Status.values)
     severity = AnyOf("severity", Severity.values)
     kind = AnyOf("kind", Kind.values)
+    phase = AnyOf("phase", [str(number) for number in range(1, 9)])
     q = django_filters.CharFilter(
         field_name="title", lookup_expr="icontains", max_length=200, help_text="Part of the title."
     )
@@ -28,6 +29,10 @@ class IncidentFilter(FilterSet):
 
 class EntryFilter(FilterSet):
     type = AnyOf("type", EventType.values)
+    visibility = AnyOf("visibility", Visibility.values)
+    actor = django_filters.CharFilter(
+        field_name="actor", lookup_expr="iexact", max_length=200, help_text="The whole name, in any letter case."
+    )
 
     class Meta:
         model = TimelineEvent

@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, ClassVar, Protocol, cast
 
 from django import forms
 from django.core.exceptions import ValidationError
 
 from accounts.models import User
-from incidents import moments
+from incidents import moments, words
 from incidents.actions import EDITABLE, REACH
 from incidents.board import SHAPES
+from incidents.canned import fill
 from incidents.lifecycle import (
     CommandRole,
     ExternalImpact,
@@ -213,22 +215,61 @@ class UpdateForm(Published):
     confirmed = _confirmed()
 
 
-class MilestoneForm(Happened):
-    """`lines` are entries of the log since the last milestone: those that are ticked are quoted below the body."""
+#: The script puts the name of the reader's zone in, where times are shown in it.
+ZONE = {"data-zone": ""}
 
-    PROMISES = (("15", "15 min"), ("30", "30 min"), ("60", "60 min"), ("none", "No promise"))
+
+class Promising(Happened):
+    """With a next update: one of the quick picks, or a clock time in the reader's zone, which counts before it."""
+
+    PROMISES = (("15", "15 min"), ("30", "30 min"), ("60", "60 min"))
+
+    next_update = forms.ChoiceField(choices=PROMISES, initial="30", widget=forms.RadioSelect, label="Next update in")
+    next_update_at = Moment(label="or at (UTC)", placeholder="14:30", help_text="Counts before the choice beside it.")
+    zone = forms.CharField(max_length=60, required=False, widget=forms.HiddenInput(ZONE))
+    aliases: ClassVar[dict[str, str]] = {**Happened.aliases, "next_update_eta": "next_update_at"}
+
+    def clean_next_update_at(self) -> datetime | None:
+        zone = moments.zone_called(str(self.data.get(self.add_prefix("zone"), "")))
+        text = self.cleaned_data["next_update_at"]
+        return _typed(partial(moments.promised, zone=zone), text, self.now) if text else None
+
+    @property
+    def promise(self) -> datetime | None:
+        """When the next update is promised for."""
+        chosen = self.cleaned_data.get("next_update", "")
+        if at := self.cleaned_data.get("next_update_at"):
+            return at
+        return self.now + timedelta(minutes=int(chosen)) if chosen.isdecimal() else None
+
+
+class MilestoneForm(Promising):
+    """`lines` are entries of the log since the last milestone: those that are ticked are quoted below the body.
+
+    Only in Monitoring may it promise nothing, and then it says why.
+    """
+
+    NOTHING = ("none", "No promise")
 
     title = forms.CharField(max_length=200, label="Headline", error_messages={"required": "Give it a headline."})
     body = Prose(label="What changed, what comes next", required=False)
     lines = forms.MultipleChoiceField(
         required=False, widget=forms.CheckboxSelectMultiple, label="Quote from the log since the last milestone"
     )
-    next_update = forms.ChoiceField(choices=PROMISES, initial="30", widget=forms.RadioSelect, label="Next update in")
-    next_update_at = Moment(label="or at (UTC)", placeholder="14:30", help_text="Counts before the choice beside it.")
-    aliases: ClassVar[dict[str, str]] = {**Happened.aliases, "next_update_eta": "next_update_at"}
+    no_promise_reason = forms.CharField(
+        max_length=500, required=False, label="Why no next update", help_text="Those who wait read it."
+    )
 
-    def __init__(self, *args: Any, lines: Iterable[QuotableLine] = (), **kwargs: Any) -> None:
+    def __init__(
+        self, *args: Any, lines: Iterable[QuotableLine] = (), status: str = Status.ACTIVE, **kwargs: Any
+    ) -> None:
         super().__init__(*args, **kwargs)
+        # Nothing gets through, so that the rule, which knows why not, refuses it.
+        choice = cast(forms.ChoiceField, self.fields["next_update"])
+        choice.choices = [*self.PROMISES, self.NOTHING]
+        if status != Status.MONITORING:
+            choice.widget.choices = list(self.PROMISES)
+            del self.fields["no_promise_reason"]
         offered = list(lines)
         quotes = cast(forms.MultipleChoiceField, self.fields["lines"])
         quotes.choices = [(line.id, line.text) for line in offered]
@@ -245,32 +286,29 @@ class MilestoneForm(Happened):
         said["body"] = "\n".join(filter(None, [said.get("body", "").strip(), *quoted]))
         if not said["body"]:
             raise ValidationError({"body": "Write what changed, or tick what the log says."})
+        due = words.hour(self.promise, self.now) if self.promise else "not planned"
+        said["body"] = fill(said["body"], {"next_update": due})
         return said
 
-    def clean_next_update_at(self) -> datetime | None:
-        text = self.cleaned_data["next_update_at"]
-        return _typed(moments.promised, text, self.now) if text else None
-
     @property
-    def promise(self) -> datetime | None:
-        """When the next update is promised for."""
-        chosen = self.cleaned_data["next_update"]
-        if at := self.cleaned_data["next_update_at"]:
-            return at
-        return None if chosen == "none" else self.now + timedelta(minutes=int(chosen))
+    def entries(self) -> list[str]:
+        """The entries that are quoted, in the order of the log."""
+        return list(self.cleaned_data.get("lines", []))
 
 
-class PromiseForm(Happened):
-    """Nothing new, and when to hear more: the shortest milestone there is."""
+class MoveForm(Promising):
+    """Another time for the promise that stands, and why."""
 
     next_update = forms.ChoiceField(
-        choices=MilestoneForm.PROMISES[:-1], required=False, widget=forms.RadioSelect, label="Next update in"
+        choices=Promising.PROMISES, required=False, widget=forms.RadioSelect, label="Next update in"
     )
     next_update_at = Moment(label="or at (UTC)", placeholder="14:30")
     reason = forms.CharField(
-        max_length=500, required=False, label="Why, if there is something to say", help_text="Stakeholders read it."
+        max_length=500,
+        label="Why does it take longer?",
+        help_text="Stakeholders read it.",
+        error_messages={"required": "Say why: those who wait read it."},
     )
-    aliases: ClassVar[dict[str, str]] = {**Happened.aliases, "next_update_eta": "next_update_at"}
 
     def clean(self) -> dict[str, Any]:
         said = super().clean() or self.cleaned_data
@@ -278,15 +316,25 @@ class PromiseForm(Happened):
             raise ValidationError({"next_update": "Choose when the next update comes."})
         return said
 
-    def clean_next_update_at(self) -> datetime | None:
-        text = self.cleaned_data["next_update_at"]
-        return _typed(moments.promised, text, self.now) if text else None
 
-    @property
-    def promise(self) -> datetime:
-        """When the next update is promised for: a typed time counts before a choice."""
-        at: datetime | None = self.cleaned_data["next_update_at"]
-        return at or self.now + timedelta(minutes=int(self.cleaned_data["next_update"]))
+class PromiseForm(Promising):
+    """Nothing new, and when to hear more: the shortest milestone there is. "same" is as long as the last time."""
+
+    SAME = ("same", "as long as last time")
+
+    next_update = forms.ChoiceField(
+        choices=[*Promising.PROMISES, SAME], required=False, widget=forms.RadioSelect, label="Next update in"
+    )
+    next_update_at = Moment(label="or at (UTC)", placeholder="14:30")
+    reason = forms.CharField(
+        max_length=500, required=False, label="Why, if there is something to say", help_text="Stakeholders read it."
+    )
+
+    def clean(self) -> dict[str, Any]:
+        said = super().clean() or self.cleaned_data
+        if not said.get("next_update") and not said.get("next_update_at") and not self.errors:
+            raise ValidationError({"next_update": "Choose when the next update comes."})
+        return said
 
 
 class AdvanceForm(Happened):
@@ -331,11 +379,6 @@ class PageForm(Happened):
         if found is None:
             raise ValidationError(f"There is no team {typed}. Type the beginning of its name and pick one.")
         return found
-
-    @property
-    def offered(self) -> list[str]:
-        """The names to suggest."""
-        return [team.name for team in Team.objects.dispatchable()]
 
 
 def _team_with_id(text: str) -> Team | None:
@@ -437,6 +480,36 @@ class CorrectForm(Happened):
         return _typed(moments.happened, text, self.now) if text else None
 
 
+class QuestionForm(Form):
+    """One question of a reader to the incident manager."""
+
+    question = Prose(
+        rows=2,
+        label="Ask the incident manager",
+        max_length=1000,
+        help_text="The answer comes as an update for everyone.",
+    )
+
+
+class SummaryForm(Form):
+    """The executive summary as it stands in the field, and what is to be done: `do`."""
+
+    DOES = ("accept", "save", "rules", "ask")
+    aliases: ClassVar[dict[str, str]] = {"exec_summary": "body"}
+
+    body = Prose(
+        rows=9, required=False, max_length=1200, label="Executive summary", help_text="One paragraph, no names."
+    )
+    do = forms.ChoiceField(choices=[(name, name) for name in DOES])
+    version = forms.IntegerField(widget=forms.HiddenInput)
+
+    def clean(self) -> dict[str, Any]:
+        said = super().clean() or self.cleaned_data
+        if said.get("do") in ("accept", "save") and not said.get("body") and "body" not in self.errors:
+            raise ValidationError({"body": "Write the summary, or let it be drafted from the facts."})
+        return said
+
+
 class DeclareForm(Happened):
     """Title and severity are enough; the rest can wait."""
 
@@ -501,6 +574,7 @@ class EditForm(Form):
     customer_impact_summary = Prose(required=False, label="Customer impact", help_text="Stakeholders read it.")
     business_impact = Prose(required=False, label="Business impact", help_text="Executives read it.")
     exec_summary = Prose(required=False, label="Executive summary", help_text="One paragraph.")
+    decision_asked = Prose(required=False, rows=2, label="Decision asked of executives", help_text="Empty: nothing.")
     audience_notes = Prose(required=False, rows=2, label="Notes for the audience")
     customer_count = forms.IntegerField(
         required=False, min_value=0, label="Customers affected", help_text="Empty means unknown, not none."

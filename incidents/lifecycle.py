@@ -116,6 +116,14 @@ class Verb(TextChoices):
     RESOLVED = "resolved", "Resolved"
     REOPENED = "reopened", "Reopened"
     UNDONE = "undone", "Undone"
+    RISK = "risk", "Risk changed"
+    DECISION = "decision", "Decision asked"
+    SUMMARY = "summary", "Executive summary accepted"
+    ASKED = "asked", "Asked by a reader"
+
+
+#: Internal entries that executives read all the same: they tell only of columns that executives read.
+TOLD_EXECUTIVES = (Verb.RISK, Verb.DECISION, Verb.SUMMARY)
 
 
 class CommandRole(TextChoices):

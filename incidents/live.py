@@ -22,13 +22,31 @@ from ulid import ULID
 
 from accounts.models import User
 from incidents import clock
+from incidents.brief import brief_context
 from incidents.desk import command_page
+from incidents.executive import exec_context
+from incidents.logbook import Entry, Reader, entry_of, with_corrections
 from incidents.models import Incident, TimelineEvent
-from incidents.viewing import incidents_for, people_named
+from incidents.viewing import audience_for, incidents_for, people_named
 from majorops.lib.visibility import readable, visible
 
 #: Each is a partial `incidents/_<name>.html` whose root element has the id `live-<name>`.
 BLOCKS = ("head", "steps", "first_steps", "brief", "teams", "log", "command", "impact", "metrics", "figures")
+
+
+@dataclass(frozen=True, slots=True)
+class Face:
+    """A page that is kept up to date: the blocks it has, and what they are made of. The command page is ""."""
+
+    blocks: tuple[str, ...]
+    context: Callable[[Incident, User, datetime], dict[str, Any]]
+
+
+FACES = {
+    "": Face(BLOCKS, command_page),
+    "brief": Face(("briefing",), brief_context),
+    "exec": Face(("executive",), exec_context),
+}
 
 #: Everybody's forms are in the same bytes; the script puts in the token that the page came with.
 CSRF_OF_THE_PAGE = "of-the-page"
@@ -52,6 +70,8 @@ class Watch:
     person: User
     incident_id: str
     standing: str
+    #: Which of FACES.
+    face: str = ""
 
 
 def may_watch(person: User, incident_id: str) -> bool:
@@ -85,10 +105,35 @@ def _standing(incident: Incident, person: User, now: datetime) -> str:
     return str(ULID(int(newest.timestamp() * 1000).to_bytes(6, "big") + digest[:10]))
 
 
-def blocks_for(person: User, incident: Incident, now: datetime) -> dict[str, str]:
-    """Every block as this person sees it. `incident` comes from `state_for`."""
-    context = command_page(incident, person, now) | {"csrf_token": CSRF_OF_THE_PAGE}
-    return {name: render_to_string(f"incidents/_{name}.html", context) for name in BLOCKS}
+def blocks_for(person: User, incident: Incident, now: datetime, face: str = "") -> dict[str, str]:
+    """Every block of a page as this person sees it. `incident` comes from `state_for`."""
+    shown = FACES[face]
+    context = shown.context(incident, person, now) | {"csrf_token": CSRF_OF_THE_PAGE}
+    return {name: render_to_string(f"incidents/_{name}.html", context) for name in shown.blocks}
+
+
+def written_since(state: State, person: User) -> dict[str, str]:
+    """Entries that belong on top of the log, which was shown as of `state`: their ids and markup, newest first.
+
+    They are for the eye: sent ahead of the blocks, which take far longer to draw and say the same. So entries that
+    belong elsewhere are left to those: back-dated ones, and what corrects or undoes an older one.
+    """
+    since = newest_of(state.standing)
+    written = visible(state.incident.timeline.filter(recorded_at__gt=since, occurred_at__gte=since), person)
+    events = with_corrections(written.filter(corrects=None, undoes=None), person)
+    reader, incident = Reader(person, audience_for(person, state.incident)), state.incident
+    may_compose = reader.audience.may_command and incident.is_open
+    return {event.pk: _entry(entry_of(event, reader), incident, may_compose=may_compose) for event in events}
+
+
+def newest_of(standing: str) -> datetime:
+    """When the newest entry of that standing was written, to the millisecond."""
+    return ULID.from_str(standing).datetime
+
+
+def _entry(entry: Entry, incident: Incident, *, may_compose: bool) -> str:
+    told = {"entry": entry, "incident": incident, "may_compose": may_compose}
+    return render_to_string("incidents/_entry.html", told)
 
 
 def sharers(incident_id: str, people: Iterable[User]) -> dict[tuple[str, ...], list[User]]:

@@ -17,6 +17,8 @@ from django.utils.cache import patch_vary_headers
 from django.utils.http import parse_etags
 from django.views.decorators.http import require_GET
 
+from accounts.permissions import RoleRequired
+from accounts.refusals import refusal
 from accounts.roles import Can
 from incidents import live
 from incidents.pages import page, person
@@ -36,47 +38,51 @@ def event(kind: str, data: dict[str, Any], *, id: str = "") -> bytes:
 
 @page(Can.READ_INCIDENTS)
 @require_GET
-def blocks(request: HttpRequest, incident_id: str) -> HttpResponseBase:
-    """What changed since the standing that the caller names: nothing, or every block."""
+def blocks(request: HttpRequest, incident_id: str, face: str = "") -> HttpResponseBase:
+    """What changed since the standing that the caller names: nothing, or every block of the page they have."""
     user, now = person(request), timezone.now()
+    if face == "exec" and not user.can(Can.READ_EXECUTIVE):
+        return refusal(request, RoleRequired.to(Can.READ_EXECUTIVE))
     is_stream = request.accepts("text/event-stream") and "text/event-stream" in request.headers.get("Accept", "")
     granted: list[live.Watch] | None = getattr(request, "scope", {}).get(GRANTED)
     if is_stream and granted is not None:
-        response = _kept_open(request, incident_id, now, granted)
+        response = _kept_open(request, incident_id, now, granted, face)
     elif (state := live.state_for(user, incident_id, now)) is None:
         raise Http404
     else:
-        response = _stream(request, state, now) if is_stream else _answer(request, state, now)
+        response = _stream(request, state, now, face) if is_stream else _answer(request, state, now, face)
     response["Cache-Control"] = "no-store" if is_stream else "private, no-cache"
     patch_vary_headers(response, ["Accept", "Cookie"])
     return response
 
 
-def _answer(request: HttpRequest, state: live.State, now: datetime) -> HttpResponse:
+def _answer(request: HttpRequest, state: live.State, now: datetime, face: str) -> HttpResponse:
     tag = f'W/"{state.standing}"'
     response: HttpResponse
     if tag in parse_etags(request.headers.get("If-None-Match", "")):
         response = HttpResponseNotModified()
     else:
-        shown = live.blocks_for(person(request), state.incident, now)
+        shown = live.blocks_for(person(request), state.incident, now, face)
         told = {"standing": state.standing, "now": iso(now), "role": person(request).role, "blocks": shown}
         response = JsonResponse(told)
     response["ETag"] = tag
     return response
 
 
-def _kept_open(request: HttpRequest, incident_id: str, now: datetime, granted: list[live.Watch]) -> HttpResponse:
+def _kept_open(
+    request: HttpRequest, incident_id: str, now: datetime, granted: list[live.Watch], face: str
+) -> HttpResponse:
     """Only the first word: who keeps the stream open sends what is missing, rendered once for all that come at once."""
     if not live.may_watch(person(request), incident_id):
         raise Http404
-    granted.append(live.Watch(person(request), incident_id, _has(request)))
+    granted.append(live.Watch(person(request), incident_id, _has(request), face))
     return _events(_opening(request, now))
 
 
-def _stream(request: HttpRequest, state: live.State, now: datetime) -> HttpResponse:
+def _stream(request: HttpRequest, state: live.State, now: datetime, face: str) -> HttpResponse:
     body = _opening(request, now)
     if _has(request) != state.standing:
-        shown = live.blocks_for(person(request), state.incident, now)
+        shown = live.blocks_for(person(request), state.incident, now, face)
         body += event("blocks", {"now": iso(now), "blocks": shown}, id=state.standing)
     return _events(body)
 

@@ -66,7 +66,14 @@ class Log:
 
     def frame(self, now: datetime) -> dict[str, Any]:
         badge = severity_badge(self.incident.severity)
-        return {"incident": self.incident, "severity": badge, "filters": self.filters, "now": now}
+        may_compose = self.reader.audience.may_command and self.incident.is_open
+        return {
+            "incident": self.incident,
+            "severity": badge,
+            "filters": self.filters,
+            "may_compose": may_compose,
+            "now": now,
+        }
 
     def refused(self, request: HttpRequest, now: datetime) -> HttpResponse:
         """The page with the filters as they were asked for, and what is wrong with them."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from django.db.models import Prefetch
+from django.db.models import Case, F, Prefetch, When
 
 from accounts.models import User
 from accounts.visibility import Viewer
@@ -98,7 +98,7 @@ class Reader:
 
 
 def entry_of(event: TimelineEvent, reader: Reader) -> Entry:
-    """The entry with its corrections, which must be prefetched in the order they were written."""
+    """The entry with its corrections and its undoing, of an event from `with_corrections`."""
     changes = readable_changes(reader.audience, event.changes)
     return Entry(
         id=event.pk,
@@ -119,8 +119,8 @@ def entry_of(event: TimelineEvent, reader: Reader) -> Entry:
 
 
 def _undone(event: TimelineEvent) -> Undone | None:
-    later: TimelineEvent | None = getattr(event, "undone_by", None)
-    return Undone(later.actor, later.occurred_at) if later else None
+    at = event.undone_at  # type: ignore[attr-defined]
+    return Undone(event.undone_actor, at) if at else None  # type: ignore[attr-defined]
 
 
 def _correction(later: TimelineEvent, original: TimelineEvent) -> Correction:
@@ -182,6 +182,9 @@ def _stay(visit: PhaseEntry) -> str:
 def with_corrections(events: EntryQuerySet, viewer: Viewer) -> EntryQuerySet:
     """Entries, newest first, each with what the viewer reads of its corrections, in order, and of its undoing."""
     written = visible(TimelineEvent.objects.order_by("recorded_at", "id"), viewer)
-    return events.newest_first().prefetch_related(
-        Prefetch("corrections", queryset=written), Prefetch("undone_by", queryset=written)
+    is_told = When(undone_by__in=written.order_by(), then=F("undone_by__occurred_at"))
+    return (
+        events.newest_first()
+        .annotate(undone_at=Case(is_told), undone_actor=F("undone_by__actor"))
+        .prefetch_related(Prefetch("corrections", queryset=written))
     )

@@ -1,4 +1,4 @@
-"""`mim pages`: sending pages to the addresses of teams."""
+"""`mim outbox` and `mim pages`: sending what waits in the outbox."""
 
 from __future__ import annotations
 
@@ -9,38 +9,38 @@ from typing import Annotated
 import typer
 from django.utils import timezone
 
-from incidents import paging
-from incidents.models import Delivery, DeliveryState
+from incidents import outbox
 from majorops.lib.times import iso
 
-app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Sending pages to teams.")
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Sending what waits: pages, mail, webhooks, chat.")
 
 #: How long `--watch` sleeps at most while nothing is due, in seconds.
 GLANCE = 2.0
 
 
 @app.callback()
-def pages() -> None:
-    """Sending pages to teams."""
+def messages() -> None:
+    """Sending what waits: pages of teams, mail, webhooks, chat."""
 
 
 @app.command("deliver")
 def deliver(
     watch: Annotated[bool, typer.Option("--watch", help="Go on until stopped; several may run at once.")] = False,
 ) -> None:
-    """Sends the pages that are due. What fails is tried again after 10 seconds, 1 minute and 5 minutes.
+    """Sends what is due. What fails is tried again, calls of a team three times, all else for 24 hours.
 
-    Example: mim pages deliver --watch
+    Example: mim outbox deliver --watch
     """
     while True:
-        done = paging.deliver_due(timezone.now())
-        if done.sent or done.failed or done.dropped or not watch:
+        done = outbox.deliver_due(timezone.now())
+        if done or not watch:
             typer.echo(str(done))
         if not watch:
             break
-        time.sleep(_pause(paging.next_try(), timezone.now()))
-    if waiting := Delivery.objects.filter(state=DeliveryState.WAITING).count():
-        typer.echo(f"{waiting} wait for their next try, the first at {iso(paging.next_try())}.", err=True)
+        time.sleep(_pause(outbox.next_due(), timezone.now()))
+    standing = outbox.lag(timezone.now())
+    if standing.waiting:
+        typer.echo(f"{standing.waiting} wait for their next try, the first at {iso(outbox.next_due())}.", err=True)
 
 
 def _pause(due: datetime | None, now: datetime) -> float:

@@ -21,8 +21,8 @@ from incidents.lifecycle import (
     Status,
     Visibility,
 )
-from incidents.models import ArrivalSource, Incident, TimelineEvent
-from incidents.viewing import EVERYONE, audience_for, readable_changes
+from incidents.models import ArrivalSource, Incident, Milestone, TimelineEvent
+from incidents.viewing import EVERYONE, audience_for, joined_entries, readable_changes
 from majorops.lib.fields import Body, OneOf, Shown, Text, Time, Whole, by_value
 from majorops.lib.problems import camel
 from majorops.lib.visibility import readable, visible
@@ -101,6 +101,7 @@ class IncidentShown(OfIncident):
     customer_impact_summary = serializers.CharField()
     risk_level = OneOf(RiskLevel)
     exec_summary = serializers.CharField()
+    decision_asked = serializers.CharField(help_text="What executives have to decide; empty: nothing.")
     audience_notes = serializers.CharField()
     restricted = serializers.BooleanField(help_text="Security or HR: only those who are named know of it.")
     publish_status = serializers.BooleanField(help_text="Shown on the anonymous status page.")
@@ -154,9 +155,19 @@ class MilestoneShown(Shown):
     body = serializers.CharField()
     status_at_cut = OneOf(Status)
     next_update_eta = Time(allow_null=True)
+    no_promise_reason = serializers.CharField(help_text="Why no next update is promised; empty if one is.")
     cut_by = serializers.CharField(source="cut_by_name")
     cut_at = Time(source="created_at")
     is_resolution = serializers.BooleanField()
+    entries = serializers.SerializerMethodField(help_text="The log entries it was made from that you may read.")
+
+    def get_entries(self, milestone: Milestone) -> list[str]:
+        if (ids := getattr(milestone, "entry_ids", None)) is not None:
+            return list(ids)
+        read = getattr(milestone, "entries_read", None)
+        viewer = self.context["request"].user
+        rows = visible(milestone.sources.all(), viewer) if read is None else read
+        return [row.entry_id for row in rows]
 
 
 class TeamPageShown(Shown):
@@ -167,7 +178,7 @@ class TeamPageShown(Shown):
     team_name = serializers.CharField(source="team.name")
     alarm_level = OneOf(AlarmLevel, shown=by_value, allow_null=True)
     contact_name = serializers.CharField()
-    engineer = serializers.CharField(source="user.name", default=None)
+    engineer = serializers.CharField(source="user.name", default=None, allow_null=True)
     paged_at = Time()
     acknowledged_at = Time(allow_null=True)
     arrived_at = Time(allow_null=True)
@@ -243,7 +254,9 @@ class IncidentDetail(IncidentShown):
 
     @extend_schema_field(MilestoneShown(many=True))
     def get_milestones(self, incident: Incident) -> Any:
-        return MilestoneShown(visible(incident.milestones.all(), self.context["request"].user), many=True).data
+        milestones = visible(incident.milestones.all(), self.context["request"].user)
+        rows = joined_entries(milestones, self.context["request"].user)
+        return MilestoneShown(rows, many=True, context=self.context).data
 
 
 # --- In ---
@@ -270,6 +283,7 @@ class EditBody(Body):
     customer_impact_summary = Text(allow_blank=True, required=False)
     risk_level = OneOf(RiskLevel, required=False)
     exec_summary = Text(allow_blank=True, required=False)
+    decision_asked = Text(allow_blank=True, required=False, help_text="Executives read it; the log keeps each.")
     audience_notes = Text(allow_blank=True, required=False)
     restricted = serializers.BooleanField(required=False, help_text="Only those who command, and who is named.")
     publish_status = serializers.BooleanField(required=False, help_text="Show it on the anonymous status page.")
@@ -356,7 +370,15 @@ class UpdateBody(Stamped):
 class MilestoneBody(Stamped):
     title = Text(max_length=200)
     body = Text()
-    next_update_eta = Time(allow_null=True, required=False, help_text="The promise for the next milestone.")
+    next_update_eta = Time(
+        allow_null=True, required=False, help_text="The promise for the next milestone. Needed while Active."
+    )
+    no_promise_reason = Text(
+        max_length=500, allow_blank=True, required=False, help_text="In Monitoring, instead of nextUpdateEta."
+    )
+    entries = serializers.ListField(
+        child=Text(max_length=26), max_length=50, required=False, help_text="Ids of the log entries it was made from."
+    )
 
 
 class TeamPageBody(Stamped):

@@ -21,6 +21,8 @@ WINDOWS: dict[Verb, timedelta] = {
     Verb.ADVANCED: UNDO_WINDOW,
     Verb.STATUS: UNDO_WINDOW,
     Verb.EDITED: UNDO_WINDOW,
+    Verb.RISK: UNDO_WINDOW,
+    Verb.DECISION: UNDO_WINDOW,
     Verb.ROLE: UNDO_WINDOW,
     Verb.ENTRY: UNDO_WINDOW,
     Verb.PAGED: UNDO_WINDOW,

@@ -10,7 +10,20 @@ from functools import partial
 from typing import Any, cast
 
 from django.contrib.auth.models import AnonymousUser
-from django.db.models import BooleanField, Case, Count, Exists, OuterRef, Q, QuerySet, Subquery, Value, When
+from django.db.models import (
+    BooleanField,
+    Case,
+    Count,
+    Exists,
+    F,
+    OuterRef,
+    Prefetch,
+    Q,
+    QuerySet,
+    Subquery,
+    Value,
+    When,
+)
 from django.db.models.functions import Coalesce
 
 from accounts.models import User
@@ -24,6 +37,7 @@ from incidents.models import (
     Incident,
     IncidentQuerySet,
     Milestone,
+    MilestoneSource,
     Participant,
     StatusUpdate,
     TeamPage,
@@ -59,7 +73,7 @@ EVERYONE = frozenset(
         "opened_by",
     }
 )
-EXECUTIVE = frozenset({"business_impact", "risk_level", "exec_summary"})
+EXECUTIVE = frozenset({"business_impact", "risk_level", "exec_summary", "decision_asked"})
 #: How many customers feel it: for executives, and for those who work on it.
 IMPACT = frozenset({"customer_count", "external_impact"})
 #: `version` counts internal edits too, so it is as internal as they are.
@@ -129,6 +143,23 @@ def with_marks(incidents: IncidentQuerySet, viewer: Viewer) -> IncidentQuerySet:
     entries = visible(TimelineEvent.objects.filter(incident=OuterRef("pk")), viewer)
     milestones = visible(Milestone.objects.filter(incident=OuterRef("pk")), viewer)
     return incidents.annotate(entries_read=_count(entries), milestones_read=_count(milestones))
+
+
+def with_entries(milestones: QuerySet[Milestone], viewer: Viewer) -> QuerySet[Milestone]:
+    """Milestones with `entries_read`: which entries they were made from, as far as the viewer may read those."""
+    sources = visible(MilestoneSource.objects.order_by("position"), viewer)
+    return milestones.prefetch_related(Prefetch("sources", queryset=sources, to_attr="entries_read"))
+
+
+def joined_entries(milestones: QuerySet[Milestone], viewer: Viewer) -> list[Milestone]:
+    """Milestones by number with `entry_ids`, the same ids as of `with_entries`, in one query."""
+    read = visible(TimelineEvent.objects.order_by(), viewer)
+    rows = milestones.annotate(entry=Case(When(sources__entry__in=read, then=F("sources__entry_id"))))
+    found: dict[str, Milestone] = {}
+    for row in rows.order_by("sequence", "sources__position"):
+        first = found.setdefault(row.pk, row)
+        first.entry_ids = [*getattr(first, "entry_ids", ()), *filter(None, [row.entry])]  # type: ignore[attr-defined]
+    return list(found.values())
 
 
 def _count(rows: QuerySet[Any]) -> Coalesce:

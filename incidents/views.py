@@ -8,6 +8,7 @@ from functools import wraps
 from typing import Any
 from urllib.parse import urlencode
 
+from django.conf import settings
 from django.contrib import messages
 from django.core.exceptions import NON_FIELD_ERRORS
 from django.http import Http404, HttpRequest, HttpResponse
@@ -22,6 +23,7 @@ from accounts.refusals import refusal
 from accounts.roles import Can
 from incidents import actions, live, words
 from incidents.actions import Stamp
+from incidents.actions.links import reopen_within
 from incidents.audience import Audience
 from incidents.board import board, missing_before_resolve, severity_badge
 from incidents.desk import command_page
@@ -34,6 +36,7 @@ from incidents.forms import (
     Form,
     LogForm,
     MilestoneForm,
+    MoveForm,
     PageForm,
     PromiseForm,
     ReopenForm,
@@ -45,11 +48,14 @@ from incidents.forms import (
     UpdateForm,
 )
 from incidents.lifecycle import CommandRole, Phase, Status
+from incidents.links import is_same_incident
 from incidents.logbook import Reader, entry_of, with_corrections
 from incidents.models import ArrivalSource, Incident, Source, TeamPage, TimelineEvent
 from incidents.pages import Page, asked_incident, person
 from incidents.pages import page as answered_for
 from incidents.pages import stamp as stamp_of
+from incidents.status_page import publish_preview
+from incidents.status_read import SHOWN_KINDS, needs_a_yes
 from incidents.viewing import (
     NotCalled,
     arrival_source,
@@ -88,7 +94,8 @@ def _command_page(
     if state is None:
         raise Http404
     context = command_page(state.incident, person(request), now, refused=refused, canned=canned)
-    return render(request, "incidents/detail.html", context | {"standing": state.standing}, status=status)
+    context["standing"] = state.standing
+    return render(request, "incidents/detail.html", context, status=status)
 
 
 # --- What people do on the page: one address each ---
@@ -133,6 +140,7 @@ def _bound(form_class: type[Form], request: HttpRequest, incident: Incident, aud
         needs["incident"] = incident
     if form_class is MilestoneForm:
         needs["lines"] = board(incident, person(request), audience, now).lines if "lines" in request.POST else ()
+        needs["status"] = incident.status
     if form_class is EditForm:
         needs |= {"may_publish": audience.may_publish, "only": request.POST.keys()}
     return form_class(request.POST, now=now, key=key, **needs)
@@ -208,7 +216,13 @@ def update(request: HttpRequest, incident: Incident, form: Form, stamp: Stamp) -
 def milestone(request: HttpRequest, incident: Incident, form: MilestoneForm, stamp: Stamp) -> str:
     said = form.cleaned_data
     cut = actions.cut_milestone(
-        incident, title=said["title"], body=said["body"], next_update_eta=form.promise, stamp=stamp
+        incident,
+        title=said["title"],
+        body=said["body"],
+        next_update_eta=form.promise,
+        no_promise_reason=said.get("no_promise_reason", ""),
+        entries=form.entries,
+        stamp=stamp,
     )
     promise = f" Next update promised for {words.hour(cut.next_update_eta, form.now)}." if cut.next_update_eta else ""
     return f"Milestone {cut.sequence} published.{promise}"
@@ -216,13 +230,19 @@ def milestone(request: HttpRequest, incident: Incident, form: MilestoneForm, sta
 
 @_doing(PromiseForm, "promise")
 def promise(request: HttpRequest, incident: Incident, form: PromiseForm, stamp: Stamp) -> str:
-    """Moves the promise by keeping it: people are told that there is nothing new, and when to hear more."""
-    since, due = incident.last_communicated_at, words.hour(form.promise, form.now)
-    said = f"Nothing has changed since {words.hour(since, form.now)}." if since else "There is nothing new to say yet."
-    reason = form.cleaned_data["reason"] or "The teams go on working."
-    title, body = f"No change, next update {due}", f"{said} {reason} Next update at {due}."
-    cut = actions.cut_milestone(incident, title=title, body=body, next_update_eta=form.promise, stamp=stamp)
+    """Keeps the promise by saying that there is nothing new, and when to hear more."""
+    reason = form.cleaned_data["reason"]
+    cut = actions.publish_no_change(incident, next_update_eta=form.promise, reason=reason, stamp=stamp)
+    due = words.hour(cut.next_update_eta or form.now, form.now)
     return f"Milestone {cut.sequence} published: no change. Next update promised for {due}."
+
+
+@_doing(MoveForm, "move")
+def move(request: HttpRequest, incident: Incident, form: MoveForm, stamp: Stamp) -> str:
+    """Another time for the promise that stands. What is overdue already stays missed."""
+    moved = actions.move_promise(incident, form.promise or form.now, reason=form.cleaned_data["reason"], stamp=stamp)
+    late = " The promise was overdue and counts as missed." if moved.recorded_at > moved.was_due_at else ""
+    return f"Next update moved to {words.hour(moved.due_at, form.now)}.{late}"
 
 
 @_doing(AdvanceForm, "advance")
@@ -295,6 +315,8 @@ def _name_of(holder: User | str) -> str:
 def field(request: HttpRequest, incident: Incident, form: EditForm, stamp: Stamp) -> str:
     """One fact, changed where it stands."""
     check_may_edit(person(request), form.editable)
+    if settings.MAJOROPS_STATUS_PAGE and needs_a_yes(incident, form.changes):
+        raise AsksFirst(reverse("incidents:edit", args=[incident.pk]))
     if form.conflicts:
         raise IncidentChanged("Somebody changed this meanwhile. Both values are below: choose one.")
     actions.edit_incident(incident, form.changes, stamp=stamp, expected_version=incident.version)
@@ -343,12 +365,26 @@ def edit(request: HttpRequest, incident: Incident, now: datetime) -> HttpRespons
         return _form_page(request, "incidents/edit.html", incident, form)
     if theirs := form.conflicts:
         return _form_page(request, "incidents/edit.html", incident, form.merged(theirs), is_conflict=True, status=409)
+    if settings.MAJOROPS_STATUS_PAGE and needs_a_yes(incident, form.changes) and CONFIRMED not in request.POST:
+        return _ask_to_publish(request, incident, form)
     try:
         actions.edit_incident(incident, form.changes, stamp=stamp_of(request, form), expected_version=incident.version)
     except DomainError as error:
         form.refuse(error)
         return _form_page(request, "incidents/edit.html", incident, form, status=error.status)
     return _done(request, incident, form, "Saved." if form.changes else "Nothing was changed.")
+
+
+#: What the form sends after the person has seen what anybody will read.
+CONFIRMED = "publish_confirmed"
+
+
+def _ask_to_publish(request: HttpRequest, incident: Incident, form: EditForm) -> HttpResponse:
+    """Shows exactly what the status page will show. The yes sends the same form again."""
+    shown = publish_preview(incident, form.changes, person(request))
+    kept = [(name, value) for name, values in request.POST.lists() for value in values if name != "csrfmiddlewaretoken"]
+    context = {"kept": kept, "confirmed": CONFIRMED, "is_drill": incident.kind not in SHOWN_KINDS, **shown}
+    return _form_page(request, "status/publish.html", incident, form, status=200, **context)
 
 
 @_commanding
@@ -392,13 +428,16 @@ def resolve(request: HttpRequest, incident: Incident, now: datetime) -> HttpResp
 def reopen(request: HttpRequest, incident: Incident, now: datetime) -> HttpResponse:
     form = ReopenForm(request.POST if request.method == "POST" else None, now=now)
     if not form.is_valid():
-        return _form_page(request, "incidents/reopen.html", incident, form)
+        late = incident.resolved_at is not None and not is_same_incident(incident.resolved_at, now, reopen_within())
+        return _form_page(request, "incidents/reopen.html", incident, form, is_too_late=late)
     said = form.cleaned_data
     try:
-        actions.reopen(incident, reason=said["reason"], to=said["phase"], stamp=stamp_of(request, form))
+        taken_up = actions.reopen(incident, reason=said["reason"], to=said["phase"], stamp=stamp_of(request, form))
     except DomainError as error:
         form.refuse(error)
         return _form_page(request, "incidents/reopen.html", incident, form, status=error.status)
+    if taken_up.pk != incident.pk:
+        return _done(request, taken_up, form, "A new incident, linked to the resolved one. Its clock is running.")
     return _done(request, incident, form, "Reopened. The clocks run again." + _backdated(form))
 
 

@@ -6,7 +6,7 @@ from django.contrib import admin
 from django.http import HttpRequest
 
 from incidents.admin import FindsULID
-from kpis import admin_credit, admin_definitions  # noqa: F401  # register their tools
+from kpis import admin_alerts, admin_credit, admin_definitions, admin_facts, admin_personal  # noqa: F401  # register their tools
 from kpis.models import KpiDefinitionVersion, KpiObservation, KpiReview, KpiRun
 
 

@@ -27,9 +27,17 @@ from kpis.claims import Claim, record_claim
 from kpis.errors import BadClaim, UnknownKpi
 from kpis.explain import explain
 from kpis.filters import DefinitionFilter, ObservationFilter
-from kpis.models import KpiDefinition, KpiObservation
+from kpis.models import KpiDefinition, KpiDefinitionVersion, KpiObservation
 from kpis.reasons import documented
-from kpis.serializers import ClaimBody, DefinitionShown, ExplanationShown, FigureBody, ObservationShown, ScorecardShown
+from kpis.serializers import (
+    ClaimBody,
+    DefinitionShown,
+    ExplanationShown,
+    FigureBody,
+    ObservationShown,
+    RevisionShown,
+    ScorecardShown,
+)
 from kpis.standing import Standings
 from kpis.viewing import figures_of, observations_for, renewed_all, stored_for
 from majorops.lib.paging import NewestFirst, StrictFilters
@@ -216,6 +224,45 @@ class Observations(ListAPIView[KpiObservation]):
         return pages[0]
 
 
+class AllObservations(ListAPIView[KpiObservation]):
+    """The current values of all incidents you may see, of the KPIs you may read, newest first."""
+
+    permission_classes = [allowed_to(Can.READ_EXEC_KPIS)]
+    serializer_class = ObservationShown
+    queryset = KpiObservation.objects.none()
+    pagination_class = ByTime
+    filter_backends = [StrictFilters]
+    filterset_class = ObservationFilter
+
+    def get_queryset(self) -> QuerySet[KpiObservation]:
+        found = visible(KpiObservation.objects.current().samples(), principal_of(self.request))
+        return found.select_related("definition_version", "kpi").defer("inputs")
+
+    @extend_schema(operation_id="observations_list")
+    def list(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        page: Sequence[KpiObservation] = self.paginate_queryset(self.filter_queryset(self.get_queryset())) or ()
+        return self.get_paginated_response(self.get_serializer(renewed_all(page, timezone.now()), many=True).data)
+
+
+class ByAge(NewestFirst):
+    ordering = ("-changed_at", "-id")
+
+
+class Revisions(ListAPIView[KpiDefinitionVersion]):
+    """A definition as it stood after each change, the newest first."""
+
+    permission_classes = [allowed_to(Can.READ_INTERNAL_KPIS)]
+    serializer_class = RevisionShown
+    queryset = KpiDefinitionVersion.objects.none()
+    pagination_class = ByAge
+    filter_backends = [StrictFilters]
+
+    def get_queryset(self) -> QuerySet[KpiDefinitionVersion]:
+        reader = principal_of(self.request)
+        definition = get_object_or_404(visible(KpiDefinition.objects.all(), reader), slug=self.kwargs["slug"])
+        return visible(KpiDefinitionVersion.objects.filter(definition=definition), reader).select_related("changed_by")
+
+
 urlpatterns = [
     path("kpis", Definitions.as_view(), name="kpis"),
     path("kpis/<slug:slug>", Definition.as_view(), name="kpi"),
@@ -226,5 +273,7 @@ urlpatterns = [
         ObservationRows.as_view(),
         name="kpi-observation-rows",
     ),
+    path("kpis/<slug:slug>/revisions", Revisions.as_view(), name="kpi-revisions"),
+    path("observations", AllObservations.as_view(), name="observations"),
     path("incidents/<ulid:incident_id>/kpis", Observations.as_view(), name="incident-kpis"),
 ]

@@ -19,20 +19,24 @@ class KpisConfig(AppConfig):
     def ready(self) -> None:
         from incidents.live import also_shown
         from incidents.signals import recorded
-        from kpis import team_column
+        from kpis import afterwards, executive_figures, team_column
         from kpis.viewing import newest_about
 
+        afterwards.register()
         team_column.register()
+        executive_figures.register()
         also_shown["figures"] = newest_about
         recorded.connect(on_recorded, dispatch_uid="kpis.on_recorded")
         post_migrate.connect(on_migrated, sender=self, dispatch_uid="kpis.on_migrated")
 
 
 def on_recorded(sender: Any, incident_id: str, **kwargs: Any) -> None:
-    """An incident changed: its observations follow."""
+    """An incident changed: its observations follow, and what all teams are compared by."""
     from kpis.compute import recompute_incident
+    from kpis.histograms import follow
 
     recompute_incident(incident_id, now=timezone.now())
+    follow(incident_id)
 
 
 def on_migrated(sender: AppConfig, using: str, **kwargs: Any) -> None:
@@ -40,10 +44,15 @@ def on_migrated(sender: AppConfig, using: str, **kwargs: Any) -> None:
     from django.db import connections
     from django.db.migrations.executor import MigrationExecutor
 
+    from kpis.alerts import actions
     from kpis.definitions import create_missing
+    from kpis.facts import kinds, subjects
 
     executor = MigrationExecutor(connections[using])
     if executor.migration_plan(executor.loader.graph.leaf_nodes("kpis")):
         return
+    if declared := [*subjects.declare_missing(), *kinds.create_missing(timezone.now())]:
+        log.info("Declared kinds of facts and subjects: %s", ", ".join(declared))
+    actions.install_missing(timezone.now())
     if created := create_missing(timezone.now()):
         log.info("Created KPI definitions: %s", ", ".join(created))

@@ -193,6 +193,30 @@ SATISFACTION = BuiltIn(
     targets=(("", "", "gte", 4.5),),
 )
 
+AFTER_ACTION = BuiltIn(
+    slug="after-action-in-72h",
+    name="After Action within 72 hours",
+    description="The share of learning reviews that were published by the time they were due, 72 hours after the "
+    "incident was resolved unless the installation says otherwise. A review that is not yet due is not judged.",
+    formula="reviews published in time / reviews that have come due",
+    units="percent",
+    visibility="internal",
+    owner="MIM Lead",
+    spec=_spec(
+        {
+            "kind": "ratio",
+            "of": {"source": "learning_reviews", "where": [{"field": "incident_kind", **COUNTED}], "at": "due_at"},
+            "judge": [_field("state", "ne", "pending")],
+            "hit": [{"field": "published_at", "op": "lte", "value": {"field": "due_at"}}],
+        },
+        subject="incident",
+        group_by=[],
+        windows=WINDOWS,
+        unit="percent",
+    ),
+    targets=(("", "", "gte", 100),),
+)
+
 PAGE_TO_BRIDGE = BuiltIn(
     slug="team-page-to-bridge",
     name="Team Bridge Arrival Time",
@@ -290,14 +314,43 @@ DISPATCH_CREDIT = BuiltIn(
     ),
 )
 
+ALERT_ACK = BuiltIn(
+    slug="alert-acknowledgement-time",
+    name="Alert Acknowledgement Time",
+    description="How long an alert on a KPI fires until somebody acknowledges it, on average. It begins when the alert "
+    "was noticed. One that nobody has acknowledged is not in it: the page of the alerts lists it.",
+    formula="avg(acknowledged_at - fired_at)",
+    units="minutes",
+    visibility="internal",
+    owner="MIM Lead",
+    spec=_spec(
+        {
+            "kind": "aggregate",
+            "rows": {
+                "source": "kpi_alerts",
+                "where": [{"field": "acknowledged_at", "op": "not_null"}],
+                "at": "acknowledged_at",
+            },
+            "value": {"minus": ["acknowledged_at", "fired_at"], "unit": "minutes"},
+            "agg": "avg",
+        },
+        subject=None,
+        group_by=["severity"],
+        windows=["P30D", "P90D"],
+        unit="minutes",
+    ),
+)
+
 BUILT_IN = (
     MTTR,
     MTTA,
     CADENCE,
     SATISFACTION,
+    AFTER_ACTION,
     PAGE_TO_BRIDGE,
     BRIDGE_MET,
     PAGE_TO_ACK,
     ENGINEER_RESPONSE,
     DISPATCH_CREDIT,
+    ALERT_ACK,
 )

@@ -15,7 +15,7 @@ from incidents.models import Incident, TeamPage
 from kpis.compute import dims_key
 from kpis.errors import BadClaim, KpiRetired, WrongUnit
 from kpis.evaluate import stable
-from kpis.evidence import EvidenceInputs, Standing, Verdict, at_present, derive
+from kpis.evidence import EvidenceInputs, Reason, Standing, Verdict, at_present, derive
 from kpis.models import CLAIMS, EVERYONE, DefinitionStatus, KpiDefinition, KpiObservation, ObservationSource
 from majorops.lib.times import SKEW, iso, to_millisecond
 from majorops.lib.ulid import parse_ulid
@@ -44,6 +44,8 @@ class Claim:
     dims: Mapping[str, str] = field(default_factory=dict)
     metadata: dict[str, object] = field(default_factory=dict)
     by: User | None = None
+    #: What speaks against it, in a sentence: a doubt that the value keeps.
+    contradiction: str = ""
 
 
 def record_claim(
@@ -132,12 +134,15 @@ def _subject(incident: Incident, claim: Claim) -> str:
 
 def _claim_hash(definition: KpiDefinition, claim: Claim) -> str:
     said = [stable(claim.value), definition.units, claim.source, claim.confidence, claim.metadata]
+    said += [claim.contradiction] if claim.contradiction else []
     return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
 
 
 def _verdict(claim: Claim, confidence: float, stored: KpiObservation | None) -> Verdict:
     """A claim proves nothing by rows; in the place of a computed value it says so too."""
     found = derive(EvidenceInputs(value=claim.value, entered=True, n=1, min_n=1, mean_confidence=confidence))
+    if claim.contradiction:
+        found = Verdict(found.label, (Reason("contradicted", claim.contradiction), *found.reasons))
     computed = stored is not None and stored.source not in CLAIMS and stored.value is not None
     return at_present(found, Standing(overridden=computed, rows_say=stored.value if stored and computed else None))
 

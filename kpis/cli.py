@@ -138,6 +138,7 @@ def nightly(
     from django.conf import settings
     from django.utils import timezone
 
+    from kpis import histograms
     from kpis.compute import Counts
     from kpis.compute import nightly as run
 
@@ -147,6 +148,7 @@ def nightly(
             counts = run(definition, now=now, days=days or settings.MAJOROPS_NIGHTLY_DAYS, advance=advance)
         total.add(counts)
         typer.echo(_line(definition, counts))
+    histograms.extend(now.astimezone(histograms.zone()).date())
     typer.echo(f"Together: {_counted(total)}. Next: mim kpi verify")
 
 

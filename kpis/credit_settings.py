@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from django.db import transaction
 
 from accounts import audit
 from accounts.audit import Action
-from kpis.actions import Editor
-from kpis.dispatch_credit import DEFAULT, Level, Settings
+from kpis.dispatch_credit import AT_FIRST, BUILT_IN, DEFAULT, InForce, Level, Settings
 from kpis.errors import SameSetting
 from kpis.models import CreditSetting
 
-#: The version of the design, that no row holds.
-BUILT_IN = 1
+if TYPE_CHECKING:
+    from kpis.actions import Editor
+
 LEVELS = ("box3", "box2", "box1")
 _OF_ALL = (
     "arrival_points", "ack_points", "tail_points", "z", "patience", "min_provisional", "min_rated", "min_acks",
@@ -27,21 +27,11 @@ _OF_LEVEL = ("arrival", "ack", "weight")
 DECIDED = (*_OF_ALL, *(f"{level}_{name}" for level in LEVELS for name in _OF_LEVEL))
 
 
-@dataclass(frozen=True, slots=True)
-class InForce:
-    """The settings that hold, and which version they are. `since` is None for the built-in one."""
-
-    settings: Settings
-    version: int
-    since: datetime | None
-    reason: str
-
-
 def in_force(as_of: datetime) -> InForce:
     """The version that held at `as_of`: a later one changes no earlier figure. One query."""
     row = CreditSetting.objects.filter(made_at__lte=as_of).order_by("-version").first()
     if row is None:
-        return InForce(DEFAULT, BUILT_IN, None, "Built in.")
+        return AT_FIRST
     return InForce(settings_of(values_of(row)), row.version, row.made_at, row.reason)
 
 

@@ -19,23 +19,52 @@ FOUND = 8
 
 
 def export(
-    folder: Annotated[Path, typer.Argument(help="Where the files go; it is made if it is missing.")],
+    folder: Annotated[
+        Path | None, typer.Argument(help="Where the files go; it is made if it is missing. A file for other formats.")
+    ] = None,
+    form: Annotated[
+        str, typer.Option("--format", help="yaml, prometheus-rules, grafana, openslo, or sql-views.")
+    ] = "yaml",
     kpi: Annotated[list[str] | None, typer.Option("--kpi", help="A slug, e.g. mttr. Repeatable. Default: all.")] = None,
 ) -> None:
-    """Writes one YAML file per definition, in an order that git compares well.
+    """Writes one YAML file per definition, in an order that git compares well; or what another tool reads.
 
-    Example: mim kpi export definitions/
+    \b
+    Examples:
+      mim kpi export definitions/
+      mim kpi export --format prometheus-rules rules.yml
     """
     from accounts import audit
     from kpis.exchange import document_of, to_yaml
     from kpis.models import KpiDefinition
 
     chosen = [_found(slug) for slug in kpi] if kpi else list(KpiDefinition.objects.order_by("slug"))
+    if form != "yaml":
+        _export_for(form, chosen, folder)
+        return
+    if folder is None:
+        raise Invalid("Name the folder for the files, e.g. mim kpi export definitions/")
     folder.mkdir(parents=True, exist_ok=True)
     for definition in chosen:
         (folder / f"{definition.slug}.yaml").write_text(to_yaml(document_of(definition)), encoding="utf-8")
     audit.record(audit.Action.EXPORT, after={"kpi_definitions": [each.slug for each in chosen], "format": "yaml"})
     typer.echo(f"{len(chosen)} definition{'' if len(chosen) == 1 else 's'} written to {folder}.")
+
+
+def _export_for(form: str, chosen: list[KpiDefinition], file: Path | None) -> None:
+    """What another tool reads, to a file or to stdout."""
+    from accounts import audit
+    from kpis.monitoring.formats import FORMATS
+
+    if form not in FORMATS:
+        raise Invalid(f"The formats are yaml, {', '.join(FORMATS)}.", field="--format")
+    text = FORMATS[form]([each.slug for each in chosen])
+    audit.record(audit.Action.EXPORT, after={"kpi_definitions": [each.slug for each in chosen], "format": form})
+    if file is None:
+        typer.echo(text, nl=False)
+        return
+    file.write_text(text, encoding="utf-8")
+    typer.echo(f"Written to {file}.")
 
 
 def import_files(

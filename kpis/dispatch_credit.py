@@ -77,6 +77,21 @@ class Settings:
 
 
 DEFAULT = Settings()
+#: The version of the design, that no row holds.
+BUILT_IN = 1
+
+
+@dataclass(frozen=True, slots=True)
+class InForce:
+    """The settings that hold, and which version they are. `since` is None for the built-in one."""
+
+    settings: Settings
+    version: int
+    since: datetime | None
+    reason: str
+
+
+AT_FIRST = InForce(DEFAULT, BUILT_IN, None, "Built in.")
 
 
 @dataclass(frozen=True, slots=True)

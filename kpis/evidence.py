@@ -205,7 +205,7 @@ def _passing(standing: Standing) -> Iterator[Reason]:
 
 #: The codes of those reasons.
 PASSING = frozenset({"stale", "override", "proxy", "review_due", "not_reproduced"})
-_DOUBTS = frozenset({"claim_without_rows", "low_n", "low_coverage", "low_confidence", "parts_missing"})
+_DOUBTS = frozenset({"claim_without_rows", "contradicted", "low_n", "low_coverage", "low_confidence", "parts_missing"})
 _NO_INSTRUMENT = frozenset({"no_formula", "formula_invalid", "no_instrument", "never_received"})
 
 

@@ -18,9 +18,10 @@ from django.urls import reverse
 
 from accounts.roles import Can
 from accounts.visibility import Viewer, may
-from incidents.models import Incident, Milestone, PhaseEntry, TeamPage
+from incidents.models import Incident, Milestone, PhaseEntry, PromiseMove, TeamPage
 from incidents.viewing import incidents_for
 from kpis.compute import CLAIMS, inputs_hash, part_figures
+from kpis.compute.store import CREDIT
 from kpis.definitions import check_spec
 from kpis.evaluate import Evaluation, Explained, Measurement, Place, Row, Share, Told, shares, stable
 from kpis.formulas import Formula, in_words, source_names
@@ -37,6 +38,7 @@ KINDS: Mapping[str, type[Model]] = {
     "incident": Incident,
     "phase_entry": PhaseEntry,
     "milestone": Milestone,
+    "promise_move": PromiseMove,
     "team_page": TeamPage,
 }
 #: Where a formula's name for a field is not the column's.
@@ -45,6 +47,8 @@ _COLUMNS = {
     ("milestone", "due_at"): "next_update_eta",
     ("milestone", "delivered_at"): "next_update_eta",
     ("milestone", "state"): "next_update_eta",
+    ("promise_move", "delivered_at"): "due_at",
+    ("promise_move", "state"): "due_at",
     ("team_page", "outcome"): "arrived_at",
 }
 
@@ -116,6 +120,11 @@ class Explanation:
     @property
     def version(self) -> int:
         return self.observation.definition_version.version
+
+    @property
+    def credit_version(self) -> int | None:
+        """Which dispatch credit setting judged; None where nothing was judged by one."""
+        return None if self.is_claim else (self.observation.metadata or {}).get(CREDIT)
 
     @property
     def is_superseded(self) -> bool:
@@ -345,6 +354,8 @@ class _Known:
                 return f"{found.team.name}, {title}"
             case Milestone():
                 return f"Promise of milestone {found.sequence}, {title}"
+            case PromiseMove():
+                return f"Promise that was moved, {title}"
         return title
 
     def url(self, row: Row) -> str:

@@ -26,7 +26,7 @@ from kpis.errors import TooMuchToPreview
 from kpis.evaluate import Dims, Evaluation, Measurement, Row, Sample
 from kpis.formulas import Formula, Reported, source_names
 from kpis.models import KpiDefinition
-from kpis.sources import SOURCES, Scope
+from kpis.sources import Scope, rows_of
 from kpis.targets import State, Target, judge, standing
 from majorops.lib.visibility import visible
 
@@ -190,7 +190,7 @@ class _Tables:
     def _load(self, name: str) -> list[Row]:
         if name not in self._rows:
             self.clock.check()
-            rows = _Watched(islice(SOURCES[name].load(self.scope), MAX_ROWS - self.count + 1))
+            rows = _Watched(islice(rows_of(name, self.scope), MAX_ROWS - self.count + 1))
             rows.clock = self.clock
             self.count += len(rows)
             if self.count > MAX_ROWS:

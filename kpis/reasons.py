@@ -176,6 +176,7 @@ def documented(explanation: Explanation) -> dict[str, Any]:
         "units": observation.units,
         "definitionVersion": explanation.version,
         "isSuperseded": explanation.is_superseded,
+        "creditSetting": explanation.credit_version,
         "formula": explanation.words,
         "how": explanation.how,
         "value": observation.value,

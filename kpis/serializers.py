@@ -125,6 +125,21 @@ class ObservationShown(Shown):
         return shown
 
 
+class RevisionShown(Shown):
+    """A definition as it stood. `version` counts what changes the numbers, `minor` what leaves them."""
+
+    id = serializers.CharField()
+    version = serializers.IntegerField()
+    minor = serializers.IntegerField()
+    formula = serializers.CharField()
+    spec = serializers.DictField(allow_null=True)
+    units = serializers.CharField()
+    snapshot = serializers.DictField(help_text="Everything else of the definition and its targets.")
+    changed_by = serializers.CharField(source="changed_by.name", default=None, allow_null=True)
+    changed_at = Time()
+    reason = serializers.CharField()
+
+
 class Documented(serializers.Serializer[Any]):
     """What kpis/reasons.py and kpis/exports.py write, for the schema; spelled in camelCase."""
 
@@ -184,6 +199,9 @@ class ExplanationShown(Documented):
     units = serializers.CharField()
     definition_version = serializers.IntegerField()
     is_superseded = serializers.BooleanField(help_text="The definition has a newer version.")
+    credit_setting = serializers.IntegerField(
+        allow_null=True, help_text="The version of the dispatch credit setting that judged; null where none does."
+    )
     formula = serializers.CharField(help_text="What ran, in words.")
     how = serializers.CharField(help_text="How the rows add up.")
     value = serializers.FloatField(allow_null=True, help_text="As it was stored.")

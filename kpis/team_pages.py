@@ -13,6 +13,7 @@ from django.views.decorators.http import require_GET
 from accounts.refusals import refusal
 from accounts.roles import Can
 from incidents.pages import page, person
+from kpis import exports
 from kpis import team_reading as reading
 from kpis.credit_settings import LEVELS
 from kpis.readiness import Asked, Sheet, asked, board, sheet
@@ -47,8 +48,35 @@ def teams(request: HttpRequest) -> HttpResponse:
         "columns": [_column(request, key, sort) for key in reading.SORTS],
         "then": _then(request, found.newest),
         "kept": _link(request, status="", sort=""),
+        "file": f"{_link(request, status='', sort='')}&format=csv".replace("?&", "?"),
     }
     return render(request, "kpis/teams.html", context)
+
+
+@page(Can.READ_INCIDENTS)
+@require_GET
+def teams_csv(request: HttpRequest) -> HttpResponse:
+    """The same figures of all teams as a file."""
+    try:
+        found = board(person(request), _asked(request))
+    except DomainError as error:
+        return refusal(request, error)
+    name = f"teams-{found.asked.days}d.csv"
+    return exports.file(exports.table(reading.TEAM_COLUMNS, reading.team_lines(found)), "text/csv", name)
+
+
+@page(Can.READ_INCIDENTS)
+@require_GET
+def team_csv(request: HttpRequest, slug: str) -> HttpResponse:
+    """The dispatches of one team, those left out too; newest first. None for who sees the class alone."""
+    viewer = person(request)
+    try:
+        found = sheet(viewer, slug, _asked(request))
+    except DomainError as error:
+        return refusal(request, error)
+    levels = [found.asked.level] if found.asked.level else LEVELS
+    lines = reading.dispatch_lines(found, levels, viewer) if found.is_full else []
+    return exports.file(exports.table(reading.DISPATCH_COLUMNS, lines), "text/csv", f"{slug}-{found.asked.days}d.csv")
 
 
 @page(Can.READ_INCIDENTS)
@@ -79,6 +107,7 @@ def team(request: HttpRequest, slug: str) -> HttpResponse:
         "windows": [(f"{days} d", _link(request, window=f"{days}d"), days == found.asked.days) for days in WINDOWS],
         "boxes": _choices(request, "box", reading.LABELS, level),
         "then": _then(request, found.newest),
+        "file": f"{_link(request)}&format=csv".replace("?&", "?"),
         **(_in_depth(request, found, level) if found.is_full else {}),
     }
     return render(request, "kpis/team.html", context)

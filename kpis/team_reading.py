@@ -17,6 +17,7 @@ from kpis.dispatch_credit import Credit, Level, Outcome, Settings, Status, Trend
 from kpis.readiness import Board, Record, Sheet, answers_of
 from kpis.readiness_rules import WINDOWS, Case, Figures, Moved, Outlook, Part, answers, outlook, weekly, within
 from majorops.lib.errors import Invalid
+from majorops.lib.times import iso
 from teams.alarm import AlarmLevel
 
 LABELS = {choice.value: choice.label for choice in AlarmLevel}
@@ -462,3 +463,63 @@ def rule_in_words(setting: InForce) -> list[str]:
 
 def _levels(rule: Settings) -> list[tuple[str, Level]]:
     return [(name, rule.levels[name]) for name in LEVELS]
+
+
+# --- Files ---
+
+TEAM_COLUMNS = (
+    "team", "name", "box", "class", "points", "status", "n", "met", "withinLimit", "meanMinutes", "medianMinutes",
+    "coverage", "confidence", "evidence", "trend", "asOf", "days", "rule",
+)  # fmt: skip
+DISPATCH_COLUMNS = (
+    "id", "incident", "box", "pagedAt", "outcome", "reason", "arrivalMinutes", "ackMinutes", "confidence",
+)  # fmt: skip
+
+
+def team_lines(board: Board) -> list[dict[str, object]]:
+    """A line for each team and level that is shown."""
+    return [
+        {
+            "team": record.team.slug,
+            "name": record.team.name,
+            "box": level,
+            "class": found.credit.rating,
+            "points": found.credit.points,
+            "status": str(found.credit.status),
+            "n": found.n,
+            "met": found.counts.met,
+            "withinLimit": found.rate,
+            "meanMinutes": found.mean,
+            "medianMinutes": found.median,
+            "coverage": found.coverage,
+            "confidence": found.confidence,
+            "evidence": found.evidence.label.value,
+            "trend": str(record.moved.trend),
+            "asOf": iso(board.asked.as_of),
+            "days": board.asked.days,
+            "rule": board.setting.version,
+        }
+        for record in board.records
+        for level, found in record.figures.items()
+    ]
+
+
+def dispatch_lines(sheet: Sheet, levels: Sequence[str], viewer: Viewer) -> list[dict[str, object]]:
+    """Every dispatch in the window. Incidents only where the viewer may open them."""
+    cases = {case.id: case for level in levels for case in dispatches_of(sheet, level)}
+    ordered = sorted(cases.values(), key=lambda case: (case.paged_at, case.id), reverse=True)
+    rows = answers_of(viewer, ordered)
+    return [
+        {
+            "id": case.id,
+            "incident": rows[case.id].incident_id if case.id in rows else None,
+            "box": case.level or None,
+            "pagedAt": iso(case.paged_at),
+            "outcome": str(case.outcome) if case.outcome else None,
+            "reason": case.why or None,
+            "arrivalMinutes": case.arrival,
+            "ackMinutes": case.ack,
+            "confidence": case.confidence,
+        }
+        for case in ordered
+    ]

@@ -12,7 +12,18 @@ from django.views.decorators.csrf import csrf_exempt
 
 from accounts.middleware import open_to_programs
 from accounts.refusals import wants_page
-from kpis import api, team_pages, views
+from kpis import (
+    alerts_pages,
+    api,
+    dwell_pages,
+    histograms_pages,
+    packs_pages,
+    personal_api,
+    personal_pages,
+    reports_pages,
+    team_pages,
+    views,
+)
 
 app_name = "kpis"
 View = Callable[..., HttpResponseBase]
@@ -34,6 +45,15 @@ def negotiated(page: View, data: View, **files: View) -> View:
         return response
 
     return open_to_programs(csrf_exempt(view))
+
+
+def page_or_file(page: View, csv: View) -> View:
+    """A page that also comes as a file; programs have an address of their own in the API."""
+
+    def view(request: HttpRequest, **parts: str) -> HttpResponseBase:
+        return (csv if request.GET.get("format") == "csv" else page)(request, **parts)
+
+    return view
 
 
 def kind_of(request: HttpRequest, files: Iterable[str]) -> str:
@@ -69,8 +89,38 @@ urlpatterns = [
         negotiated(views.observation, api.ObservationRows.as_view()),
         name="observation",
     ),
-    path("teams/", team_pages.teams, name="teams"),
-    path("teams/<slug:slug>/", team_pages.team, name="team"),
+    path(
+        "me/response-times",
+        negotiated(personal_pages.own, personal_api.Own.as_view(), csv=personal_pages.own_csv),
+        name="own-times",
+    ),
+    path("people/response-times", personal_pages.others, name="looks"),
+    path(
+        "phase-dwell",
+        negotiated(dwell_pages.dwell, dwell_pages.DwellData.as_view(), csv=dwell_pages.dwell_csv),
+        name="dwell",
+    ),
+    path(
+        "teams/arrivals",
+        negotiated(histograms_pages.arrivals, histograms_pages.Arrivals.as_view(), csv=histograms_pages.arrivals_csv),
+        name="arrivals",
+    ),
+    path("teams/", page_or_file(team_pages.teams, team_pages.teams_csv), name="teams"),
+    path("teams/<slug:slug>/", page_or_file(team_pages.team, team_pages.team_csv), name="team"),
+    path("packs/", packs_pages.packs, name="packs"),
+    path("packs/<slug:pack>/", packs_pages.pack, name="pack"),
+    path("packs/<slug:pack>/claims", packs_pages.claims, name="pack-claims"),
+    path("packs/<slug:pack>/roadmap", packs_pages.roadmap, name="pack-roadmap"),
+    path("packs/<slug:pack>/case-study", packs_pages.case_study, name="pack-case-study"),
+    path("packs/<slug:pack>/checklists", packs_pages.checklists, name="pack-checklists"),
+    path("anomalies/", packs_pages.anomalies, name="anomalies"),
+    path("anomalies/<ulid:fact_id>", packs_pages.assign, name="assign"),
+    path("pulse", packs_pages.pulse, name="pulse"),
+    path("pulse/tile", packs_pages.pulse_tile, name="pulse-tile"),
+    path("kpi-alerts/", alerts_pages.alerts, name="alerts"),
+    path("kpi-alerts/<slug:slug>/acknowledge", alerts_pages.acknowledge, name="alert-acknowledge"),
+    path("reports/", reports_pages.reports, name="reports"),
+    path("reports/<ulid:report_id>", reports_pages.report, name="report"),
     path("scorecards", views.scorecard, name="scorecards"),
     path("scorecards/<slug:name>", negotiated(views.scorecard, api.ScorecardData.as_view()), name="scorecard"),
     path("scorecards/<slug:name>/charts/<slug:key>", views.chart, name="chart"),

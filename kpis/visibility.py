@@ -18,8 +18,17 @@ from accounts.visibility import administrators, for_administrators, may
 from incidents.models import Incident
 from incidents.viewing import called, reads_restricted
 from kpis.models import (
+    AlertEvent,
+    AlertRule,
+    AlertStep,
     CreditSetting,
+    Decision,
     DefinitionStatus,
+    DispatchHistogram,
+    DispatchTime,
+    Fact,
+    FactKind,
+    FactKindVersion,
     KpiDefinition,
     KpiDefinitionVersion,
     KpiDraft,
@@ -28,8 +37,14 @@ from kpis.models import (
     KpiRun,
     KpiTarget,
     KpiVisibility,
+    PackInstall,
+    ParkedFact,
+    PersonalGrant,
+    Report,
+    Subject,
+    SubjectType,
 )
-from majorops.lib.visibility import Sight, columns, visible
+from majorops.lib.visibility import NONE, Rows, Sight, columns, visible
 from teams.models import Membership
 
 #: An aggregate of fewer values would tell what one team, or one person on it, did.
@@ -132,7 +147,57 @@ def _figure_fields(viewer: object, row: object) -> frozenset[str]:
     return _FIGURE | {"metadata"} if may(viewer, Can.READ_INTERNAL_KPIS) else _FIGURE
 
 
+def _times(rows: Rows, viewer: object) -> Rows:
+    """For readers of team response. Restricted incidents are in neither table, and no person is."""
+    return rows if may(viewer, Can.READ_TEAMS) else rows.none()
+
+
+def _facts(rows: Rows, viewer: object) -> Rows:
+    """Facts and decisions are what internal figures are made of: for those who read these."""
+    return rows if may(viewer, Can.READ_INTERNAL_KPIS) else rows.none()
+
+
+def _packs(rows: Rows, viewer: object) -> Rows:
+    """For readers of executive KPIs: some of a pack are. Which of its KPIs they read, their definitions say."""
+    return rows if may(viewer, Can.READ_EXEC_KPIS) else rows.none()
+
+
+def _alert_rules(rows: QuerySet[AlertRule], viewer: object) -> QuerySet[AlertRule]:
+    """Executives read those of executive KPIs as a whole; who reads internal figures reads all."""
+    if may(viewer, Can.READ_INTERNAL_KPIS):
+        return rows
+    if not may(viewer, Can.READ_EXEC_KPIS):
+        return rows.none()
+    known = visible(KpiDefinition.objects.order_by().filter(visibility=KpiVisibility.EXEC), viewer)
+    return rows.filter(kpi_slug__in=known.values("slug"), dims_key="")
+
+
+def _of_visible_rule(rows: Rows, viewer: object) -> Rows:
+    return rows.filter(rule__in=visible(AlertRule.objects.order_by(), viewer))
+
+
+def _step_fields(viewer: object, row: object) -> frozenset[str]:
+    """Addresses are for administrators; everybody else reads who it is by their role."""
+    return columns(AlertStep) if may(viewer, Can.ADMINISTER) else columns(AlertStep) - {"emails"}
+
+
+def _reports(rows: QuerySet[Report], viewer: object) -> QuerySet[Report]:
+    """By the audience it was made for. What the reader may not see of it any more is left out when it is shown."""
+    if may(viewer, Can.READ_INTERNAL_KPIS):
+        return rows
+    return rows.filter(audience=KpiVisibility.EXEC) if may(viewer, Can.READ_EXEC_KPIS) else rows.none()
+
+
 SIGHTS: dict[type[Model], Sight] = {
+    AlertRule: Sight(_alert_rules, lambda viewer, row: columns(AlertRule), orders=frozenset({"slug"})),
+    AlertStep: Sight(_of_visible_rule, _step_fields),
+    AlertEvent: Sight(_of_visible_rule, lambda viewer, row: columns(AlertEvent), orders=frozenset({"id"})),
+    Report: Sight(
+        _reports,
+        lambda viewer, row: columns(Report),
+        filters=frozenset({"kind", "audience"}),
+        orders=frozenset({"id"}),
+    ),
     KpiDefinition: Sight(
         _definitions,
         lambda viewer, row: columns(KpiDefinition) if may(viewer, Can.ADMINISTER) else _DEFINITION,
@@ -154,4 +219,27 @@ SIGHTS: dict[type[Model], Sight] = {
     ),
     KpiRun: Sight(administrators, for_administrators(KpiRun)),
     CreditSetting: Sight(administrators, for_administrators(CreditSetting)),
+    PersonalGrant: Sight(administrators, for_administrators(PersonalGrant)),
+    DispatchTime: Sight(_times, lambda viewer, row: columns(DispatchTime) if may(viewer, Can.READ_TEAMS) else NONE),
+    DispatchHistogram: Sight(
+        _times, lambda viewer, row: columns(DispatchHistogram) if may(viewer, Can.READ_TEAMS) else NONE
+    ),
+    FactKind: Sight(_facts, lambda viewer, row: columns(FactKind)),
+    FactKindVersion: Sight(_facts, lambda viewer, row: columns(FactKindVersion)),
+    SubjectType: Sight(_facts, lambda viewer, row: columns(SubjectType)),
+    Subject: Sight(_facts, lambda viewer, row: columns(Subject)),
+    Fact: Sight(
+        _facts,
+        lambda viewer, row: columns(Fact),
+        filters=frozenset({"kind", "subject_type", "subject_id", "source", "occurred_at"}),
+        orders=frozenset({"id"}),
+    ),
+    Decision: Sight(
+        _facts,
+        lambda viewer, row: columns(Decision),
+        filters=frozenset({"scope", "action", "subject_type", "subject_id", "decided_at"}),
+        orders=frozenset({"id"}),
+    ),
+    ParkedFact: Sight(administrators, for_administrators(ParkedFact)),
+    PackInstall: Sight(_packs, lambda viewer, row: columns(PackInstall) if may(viewer, Can.READ_EXEC_KPIS) else NONE),
 }

@@ -5,11 +5,14 @@ from __future__ import annotations
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
+from django.template.response import TemplateResponse
+from django.utils import timezone
 
 from accounts.models import User
 from accounts.permissions import RoleRequired
 from accounts.refusals import refusal
 from accounts.roles import Can
+from majorops.jobs_reading import stale_jobs
 
 
 class MajorOpsAdmin(admin.AdminSite):
@@ -20,6 +23,10 @@ class MajorOpsAdmin(admin.AdminSite):
 
     def has_permission(self, request: HttpRequest) -> bool:
         return isinstance(request.user, User) and request.user.is_staff
+
+    def index(self, request: HttpRequest, extra_context: dict[str, object] | None = None) -> TemplateResponse:
+        """With the background jobs that somebody should look after."""
+        return super().index(request, {"stale_jobs": stale_jobs(timezone.now()), **(extra_context or {})})
 
     def login(self, request: HttpRequest, extra_context: dict[str, object] | None = None) -> HttpResponse:
         """There is no password to ask for: whoever is not an administrator is told what to do."""

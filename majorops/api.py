@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.urls import include, path, re_path
 from django.views.decorators.csrf import csrf_exempt
-from drf_spectacular.extensions import OpenApiAuthenticationExtension
+from drf_spectacular.extensions import OpenApiAuthenticationExtension, OpenApiSerializerFieldExtension
 from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
 import accounts.api
 import incidents.api
+import incidents.brief_api
+import incidents.intake_api
+import incidents.promises_api
+import incidents.review_api
+import incidents.webhooks_api
+import kpis.alerts_pages
 import kpis.api
+import kpis.dwell_pages
+import kpis.facts_api
+import kpis.histograms_pages
+import kpis.personal_api
 import kpis.readiness_api
+import kpis.reports_pages
 import teams.api
 from accounts.refusals import refusal
 from majorops.views import NotFound
@@ -38,6 +51,34 @@ class IdentityScheme(OpenApiAuthenticationExtension):
             {"type": "http", "scheme": "bearer", "description": "A program's token, mo_<id>_<secret>."},
         ]
 
+    def get_security_requirement(self, auto_schema: AutoSchema) -> list[dict[str, list[object]]]:
+        """One of them is enough; both in one object would ask for both."""
+        return [{name: []} for name in self.name]
+
+
+class WebhookScheme(OpenApiAuthenticationExtension):
+    """How the schema tells that a webhook proves itself."""
+
+    target_class = "kpis.facts_api.WebhookProof"
+    name = "webhook"
+
+    def get_security_definition(self, auto_schema: AutoSchema) -> dict[str, str]:
+        told = "The webhook's secret as the password; or the HMAC-SHA256 of the body, as its system signs."
+        return {"type": "http", "scheme": "basic", "description": told}
+
+
+class TimeAsTold(OpenApiSerializerFieldExtension):
+    """A time comes in as text or as Unix milliseconds, and goes out as text."""
+
+    target_class = "majorops.lib.fields.Time"
+
+    def map_serializer_field(self, auto_schema: AutoSchema, direction: str) -> dict[str, Any]:
+        text = {"type": "string", "format": "date-time"}
+        if direction == "response":
+            return text
+        milliseconds = {"type": "integer", "minimum": 946_684_800_000, "maximum": 4_102_444_799_999}
+        return {"oneOf": [text, milliseconds]}
+
 
 @csrf_exempt
 def nothing_here(request: HttpRequest) -> HttpResponse:
@@ -50,8 +91,19 @@ version_1 = [
     *accounts.api.urlpatterns,
     *teams.api.urlpatterns,
     *incidents.api.urlpatterns,
+    *incidents.brief_api.urlpatterns,
+    *incidents.review_api.urlpatterns,
+    *incidents.promises_api.urlpatterns,
+    *incidents.webhooks_api.urlpatterns,
+    *incidents.intake_api.urlpatterns,
     *kpis.api.urlpatterns,
+    *kpis.facts_api.urlpatterns,
     *kpis.readiness_api.urlpatterns,
+    *kpis.alerts_pages.api_patterns,
+    *kpis.reports_pages.api_patterns,
+    *kpis.personal_api.urlpatterns,
+    *kpis.dwell_pages.api_patterns,
+    *kpis.histograms_pages.api_patterns,
     path("schema", SpectacularAPIView.as_view(), name="schema"),
     path(
         "docs",

@@ -11,12 +11,14 @@ from datetime import datetime, timedelta
 
 from accounts.models import User
 from accounts.roles import Role
-from incidents import actions
+from incidents import actions, outbox, signals
 from incidents.actions import Stamp
 from incidents.lifecycle import CommandRole, EventType, Phase, Severity, Visibility
 from incidents.models import ArrivalSource, Incident, Source
 from kpis.compute import backfill
+from kpis.histograms import rebuild
 from kpis.models import KpiDefinition
+from majorops.demo_learning import Aftermath
 from majorops.lib.times import to_millisecond
 from teams.models import Membership, Team, TeamAlias
 
@@ -53,6 +55,13 @@ class Story:
     customers: int | None
     impact: str
 
+
+#: Who is called at each severity besides the teams of the story.
+ALWAYS_CALLED = {
+    Severity.CRITICAL: ("database", "network", "platform"),
+    Severity.HIGH: ("platform", "security"),
+    Severity.MEDIUM: ("search", "platform"),
+}
 
 C, H, M = Severity.CRITICAL, Severity.HIGH, Severity.MEDIUM
 STORIES = [
@@ -109,6 +118,9 @@ STORIES = [
         "One in five checkouts fails.",
     ),
     Story(50, H, 130, "Webhooks not delivered", ("Webhooks",), ("platform",), 210, "Partners receive no events."),
+    Story(
+        47, M, 175, "Help centre shows old prices", ("Help",), ("search",), None, "Prices in articles are a week old."
+    ),
     Story(44, M, 240, "Recommendations empty", ("Search",), ("search",), None, "Recommendations are missing."),
     Story(
         39,
@@ -151,6 +163,7 @@ STORIES = [
         6200,
         "The shop was down for half an hour.",
     ),
+    Story(19, M, 205, "Filters of the catalogue do nothing", ("Search",), ("search",), None, "Filters are ignored."),
     Story(12, M, 150, "Autocomplete slow", ("Search",), ("search",), None, "Suggestions appear late."),
     Story(
         7,
@@ -184,12 +197,21 @@ def load(now: datetime) -> str:
     cast = _people()
     teams = _teams(cast)
     dice = random.Random(11)  # noqa: S311 - the same demo every time
-    for story in STORIES:
-        _Past(story, cast, teams, dice, now).tell()
+    with outbox.quiet(), signals.muted():
+        _history(cast, teams, dice, now)
     _live(cast, teams, now)
     for definition in KpiDefinition.objects.computable():
         backfill(definition, as_of=now)
+    rebuild(now.date())
     return f"Demo loaded: {len(STORIES)} past incidents, one live, {len(teams)} teams, {len(cast)} people."
+
+
+def _history(cast: dict[str, User], teams: dict[str, Team], dice: random.Random, now: datetime) -> None:
+    aftermath = Aftermath(cast, random.Random(12))  # noqa: S311
+    told = [_Past(story, cast, teams, dice, now, aftermath).tell() for story in STORIES]
+    for place, incident in enumerate(told):
+        aftermath.follow(incident, place, is_recent=place >= len(told) - 2)
+    aftermath.duplicate(told[13], told[4], "The same database, and again too few connections.")
 
 
 def _people() -> dict[str, User]:
@@ -213,9 +235,15 @@ class _Past:
     """Tells one past incident, step by step, as it would have been commanded."""
 
     def __init__(
-        self, story: Story, cast: dict[str, User], teams: dict[str, Team], dice: random.Random, now: datetime
+        self,
+        story: Story,
+        cast: dict[str, User],
+        teams: dict[str, Team],
+        dice: random.Random,
+        now: datetime,
+        aftermath: Aftermath,
     ) -> None:
-        self.story, self.cast, self.teams, self.dice = story, cast, teams, dice
+        self.story, self.cast, self.teams, self.dice, self.aftermath = story, cast, teams, dice, aftermath
         self.mim = cast[dice.choice(["mim", "deputy"])]
         hour = dice.uniform(0, 20)
         self.start = to_millisecond(now - timedelta(days=story.days_ago, hours=hour))
@@ -224,7 +252,7 @@ class _Past:
         at = to_millisecond(self.start + timedelta(minutes=minutes))
         return Stamp(by=by or self.mim, at=at, now=at, source=Source.WEB)
 
-    def tell(self) -> None:
+    def tell(self) -> Incident:
         self.incident = actions.open_incident(
             title=self.story.title,
             severity=self.story.severity,
@@ -241,7 +269,10 @@ class _Past:
         self._page()
         self._phases()
         self._updates()
-        actions.resolve(self.incident, summary=f"{self.story.title}: solved.", stamp=self.stamp(self.story.minutes))
+        self.aftermath.readers(self.incident, self.stamp(self.story.minutes * 0.5))
+        return actions.resolve(
+            self.incident, summary=f"{self.story.title}: solved.", stamp=self.stamp(self.story.minutes)
+        )
 
     def _command(self) -> None:
         actions.assign_role(self.incident, CommandRole.MIM, user=self.mim, stamp=self.stamp(1))
@@ -249,7 +280,7 @@ class _Past:
 
     def _page(self) -> None:
         usual = {slug: (ack, bridge) for slug, _, _, _, _, ack, bridge in TEAMS}
-        for slug in self.story.teams:
+        for slug in dict.fromkeys(self.story.teams + ALWAYS_CALLED[self.story.severity]):
             ack, bridge = usual[slug]
             page = actions.page_team(self.incident, self.teams[slug], stamp=self.stamp(2))
             answered = self.dice.lognormvariate(0, 0.35) * ack

@@ -9,6 +9,7 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 
+import django
 import environ
 from csp.constants import NONE, SELF
 from django.core.management.utils import get_random_secret_key
@@ -39,6 +40,10 @@ SECRET_KEY = env.str("SECRET_KEY", default="") or (_development_key() if DEBUG e
 #: access | proxy | dev. No default outside DEBUG: an open door must be chosen, never inherited.
 MAJOROPS_AUTH_MODE = env.str("MAJOROPS_AUTH_MODE", default="dev" if DEBUG else "")
 #: Empty lets every domain in that the proxy lets in. Otherwise the part after the @ must be one of these.
+#: Who may read /metrics without a token: networks, e.g. that of Prometheus.
+MAJOROPS_METRICS_NETWORKS = env.list("MAJOROPS_METRICS_NETWORKS", default=[])
+#: Who gets which report by mail: `weekly-executive:cto@example.com`, comma-separated.
+MAJOROPS_REPORT_RECIPIENTS = env.list("MAJOROPS_REPORT_RECIPIENTS", default=[])
 ALLOWED_EMAIL_DOMAINS = [domain.lower() for domain in env.list("ALLOWED_EMAIL_DOMAINS", default=[])]
 #: off | stakeholder: whether somebody unknown with a proven identity is added. Never with more than that role.
 AUTO_PROVISION = env.str("AUTO_PROVISION", default="off")
@@ -71,7 +76,7 @@ MAJOROPS_PERSON_WRITES_PER_MINUTE = env.int("MAJOROPS_PERSON_WRITES_PER_MINUTE",
 #: For how long a request that is sent again under its Idempotency-Key is known (accounts/idempotency.py).
 MAJOROPS_IDEMPOTENCY_HOURS = env.int("MAJOROPS_IDEMPOTENCY_HOURS", default=24)
 
-# --- Sending pages (incidents/paging.py) ---
+# --- What leaves the house (incidents/outbox.py) ---
 #: Off: a page is recorded, and people are called by other means.
 MAJOROPS_SEND_PAGES = env.bool("MAJOROPS_SEND_PAGES", default=False)
 #: Lets addresses of teams lead into private networks and to this machine.
@@ -80,6 +85,40 @@ MAJOROPS_PAGES_TO_PRIVATE = env.bool("MAJOROPS_PAGES_TO_PRIVATE", default=False)
 MAJOROPS_DELIVER_IN_PROCESS = env.bool("MAJOROPS_DELIVER_IN_PROCESS", default=DEBUG)
 #: Where this site is found from outside, for links in pages. Empty: pages carry no such link.
 MAJOROPS_PUBLIC_URL = env.str("MAJOROPS_PUBLIC_URL", default="")
+
+#: Where e-mail goes, e.g. smtp+tls://user:password@mail.example.com:587. Empty: none is sent. On a laptop: files.
+EMAIL_URL = env.str("EMAIL_URL", default=f"filemail://{VAR_DIR / 'mail'}" if DEBUG else "")
+MAJOROPS_SEND_MAIL = bool(EMAIL_URL)
+if EMAIL_URL:
+    vars().update(env.email_url_config(EMAIL_URL))
+#: Seconds that a mail server may take.
+EMAIL_TIMEOUT = 10
+DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", default="MajorOps <majorops@localhost>")
+
+# --- The anonymous status page (incidents/status_page.py) ---
+#: Off: there is no such page, whatever incidents say of themselves.
+MAJOROPS_STATUS_PAGE = env.bool("MAJOROPS_STATUS_PAGE", default=False)
+#: Whose status it is, in its title.
+MAJOROPS_STATUS_NAME = env.str("MAJOROPS_STATUS_NAME", default="MajorOps")
+#: Where its last snapshot is kept. Processes of one machine share it.
+MAJOROPS_STATUS_FOLDER = env.str("MAJOROPS_STATUS_FOLDER", default=str(VAR_DIR / "status"))
+#: Requests from one address that one process answers; 0 for no limit.
+MAJOROPS_STATUS_REQUESTS_PER_MINUTE = env.int("MAJOROPS_STATUS_REQUESTS_PER_MINUTE", default=1200)
+
+# --- A language model that drafts executive summaries (incidents/drafter.py). Off: rules draft them ---
+MAJOROPS_DRAFTER_URL = env.str("MAJOROPS_DRAFTER_URL", default="")
+MAJOROPS_DRAFTER_TOKEN = env.str("MAJOROPS_DRAFTER_TOKEN", default="")
+#: Seconds for the whole exchange; then the rules draft.
+MAJOROPS_DRAFTER_TIMEOUT = env.float("MAJOROPS_DRAFTER_TIMEOUT", default=8.0)
+MAJOROPS_DRAFTER_TO_PRIVATE = env.bool("MAJOROPS_DRAFTER_TO_PRIVATE", default=False)
+
+# --- After an incident (incidents/review.py, survey.py, links.py) ---
+#: A learning review is due so long after the incident was resolved.
+MAJOROPS_REVIEW_HOURS = env.int("MAJOROPS_REVIEW_HOURS", default=72)
+#: For how long people are asked how well they were informed. 0: nobody is asked.
+MAJOROPS_SURVEY_DAYS = env.int("MAJOROPS_SURVEY_DAYS", default=7)
+#: Trouble within this time of the resolution is the same incident; later it is a new one, linked to it.
+MAJOROPS_REOPEN_HOURS = env.int("MAJOROPS_REOPEN_HOURS", default=24)
 
 # --- Applications ---
 INSTALLED_APPS = [
@@ -97,6 +136,8 @@ INSTALLED_APPS = [
     "drf_spectacular_sidecar",
     "drf_standardized_errors",
     "csp",
+    *(["django_tasks"] if django.VERSION < (6, 0) else []),
+    "django_tasks_db",
     "accounts",
     "teams",
     "incidents",
@@ -137,8 +178,9 @@ TEMPLATES = [
     }
 ]
 
-# The admin wants Django's own session login; accounts.middleware sets request.user instead.
-SILENCED_SYSTEM_CHECKS = ["admin.E408"]
+# The admin wants Django's own session login; accounts.middleware sets request.user instead. SQLite ignores the columns
+# that PostgreSQL keeps in the covering index of dispatch times.
+SILENCED_SYSTEM_CHECKS = ["admin.E408", "models.W040"]
 AUTH_USER_MODEL = "accounts.User"
 AUTHENTICATION_BACKENDS = ["accounts.backends.RoleBackend"]
 MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"
@@ -160,6 +202,8 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     )
 else:
     DATABASES["default"].update(CONN_MAX_AGE=60, CONN_HEALTH_CHECKS=True)
+    # Without it a request waits two minutes for a machine that is gone.
+    DATABASES["default"].setdefault("OPTIONS", {}).setdefault("connect_timeout", 5)
 
 # --- Time ---
 USE_TZ = True
@@ -172,8 +216,33 @@ DATETIME_FORMAT = "j M Y H:i:s e"
 MAJOROPS_REPORTING_ZONE = env.str("MAJOROPS_REPORTING_ZONE", default="UTC")
 #: How many days `mim kpi nightly` computes anew: rows may come that late.
 MAJOROPS_NIGHTLY_DAYS = env.int("MAJOROPS_NIGHTLY_DAYS", default=7)
+#: Older dispatches are in no figure and no list of a single person (kpis/personal.py).
+MAJOROPS_PERSONAL_DAYS = env.int("MAJOROPS_PERSONAL_DAYS", default=365)
 #: How often a source of KPIs should have a new row, e.g. team_pages=P7D. A figure of twice that age is stale.
 MAJOROPS_EXPECTED_EVERY = env.dict("MAJOROPS_EXPECTED_EVERY", default={})
+
+# --- Facts (kpis/facts/) ---
+#: refuse | park: what happens to an event of a kind that nobody defined.
+MAJOROPS_UNKNOWN_FACTS = env.str("MAJOROPS_UNKNOWN_FACTS", default="refuse")
+#: Makes the aliases of people in facts. Empty: SECRET_KEY does; then a new one gives everybody a new alias.
+MAJOROPS_ALIAS_KEY = env.str("MAJOROPS_ALIAS_KEY", default="")
+#: Secrets of the webhooks that facts are made of, e.g. github=...,chatwoot=...
+MAJOROPS_WEBHOOK_SECRETS = env.dict("MAJOROPS_WEBHOOK_SECRETS", default={})
+
+# --- The operator control centre (kpis/packs/sessions.py) ---
+#: Each visit of its pages is a fact, once the pack is installed.
+MAJOROPS_SESSION_FACTS = env.bool("MAJOROPS_SESSION_FACTS", default=True)
+#: The shop that those visits are of. Empty: the name of the host that was asked.
+MAJOROPS_SHOP_DOMAIN = env.str("MAJOROPS_SHOP_DOMAIN", default="")
+
+# --- Background work (majorops/worker.py) ---
+#: What carries tasks out: database, immediate (at once, where they are queued), or the dotted path of another engine.
+MAJOROPS_TASKS_BACKEND = env.str("MAJOROPS_TASKS_BACKEND", default="database")
+_ENGINES = {
+    "database": "django_tasks_db.DatabaseBackend",
+    "immediate": f"django{'_' if django.VERSION < (6, 0) else '.'}tasks.backends.immediate.ImmediateBackend",
+}
+TASKS = {"default": {"BACKEND": _ENGINES.get(MAJOROPS_TASKS_BACKEND, MAJOROPS_TASKS_BACKEND)}}
 
 # --- Static files ---
 STATIC_URL = "static/"
@@ -229,6 +298,7 @@ REST_FRAMEWORK = {
     "DEFAULT_PERMISSION_CLASSES": ["accounts.permissions.Nobody"],
     "DEFAULT_RENDERER_CLASSES": ["majorops.lib.rest.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["majorops.lib.rest.JSONParser"],
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "majorops.lib.rest.Negotiation",
     "DEFAULT_PAGINATION_CLASS": "majorops.lib.paging.NewestFirst",
     "DEFAULT_SCHEMA_CLASS": "majorops.lib.refusals.ProblemSchema",
     "DEFAULT_METADATA_CLASS": None,
@@ -242,6 +312,10 @@ SPECTACULAR_SETTINGS = {
     "VERSION": "1",
     "OAS_VERSION": "3.1.1",
     "ENUM_NAME_OVERRIDES": {
+        "Severity": ["Critical", "High", "Medium", "Low"],
+        "IncidentKind": ["real", "drill", "test", "backfilled"],
+        "EventType": ["phase", "update", "command", "alert", "action"],
+        "ReviewState": ["draft", "in_review", "published"],
         "IncidentStatus": ["Active", "Monitoring", "Resolved"],
         "AlarmLevel": ["box3", "box2", "box1"],
         "CreditStatus": ["rated", "provisional", "unrated"],
@@ -273,6 +347,10 @@ def _unsafe() -> list[str]:
         problems = ["MAJOROPS_AUTH_MODE must be set to access or proxy (or, with DEBUG=1 on a laptop, dev)."]
     if AUTO_PROVISION not in ("off", "stakeholder"):
         problems.append("AUTO_PROVISION must be off or stakeholder.")
+    if MAJOROPS_UNKNOWN_FACTS not in ("refuse", "park"):
+        problems.append("MAJOROPS_UNKNOWN_FACTS must be refuse or park.")
+    if short := [name for name, secret in MAJOROPS_WEBHOOK_SECRETS.items() if len(secret) < 16]:
+        problems.append(f"MAJOROPS_WEBHOOK_SECRETS: the secret of {short[0]} needs at least 16 characters.")
     problems += _unsafe_logout()
     if not DEBUG:
         problems += _unsafe_site() + _unsafe_transport() + _unsafe_database()

@@ -36,13 +36,15 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-STREAM = re.compile(r"/incidents/[0-9A-Za-z]{26}/live")
+STREAM = re.compile(r"/incidents/[0-9A-Za-z]{26}/(?:(?:brief|exec)/)?live")
 #: A sign of life, and a look whether everybody may still look. In seconds.
 BEAT = 5.0
 #: How long the thread listens before it looks for new seats.
 LISTEN = 0.25
 #: A browser comes back by itself, and is then asked again who it is.
 LIFETIME = 15 * 60.0
+#: How long the blocks wait until new entries are out. In seconds.
+PATIENCE = 0.5
 #: A browser that takes nothing while this many events wait has to start over.
 MAX_WAITING = 32
 
@@ -56,6 +58,8 @@ class Seat:
     person: User
     incident_id: str
     standing: str
+    #: Which page of it: a key of live.FACES.
+    face: str = ""
     since: float = field(default_factory=monotonic)
     waiting: list[bytes] = field(default_factory=list)
     wake: asyncio.Event = field(default_factory=asyncio.Event)
@@ -105,7 +109,7 @@ class Streams:
         if not granted:
             return
         watch = granted[0]
-        seat = Seat(watch.person, watch.incident_id, watch.standing)
+        seat = Seat(watch.person, watch.incident_id, watch.standing, watch.face)
         self.hub.join(seat)
         pump = asyncio.create_task(_pump(seat, send))
         try:
@@ -202,26 +206,34 @@ class Hub:
             with suppress(RuntimeError):  # somebody joined meanwhile
                 return list(self.seats)
 
-    def hand_out(self, body: bytes, seats: Iterable[Seat]) -> None:
-        """For the watcher's thread."""
-        self._in_loop(seats, lambda seat: seat.push(body))
+    def hand_out(self, body: bytes, seats: Iterable[Seat]) -> threading.Event:
+        """For the watcher's thread. The event is set once the bytes went to every connection."""
+        return self._in_loop(seats, lambda seat: seat.push(body))
 
     def end(self, seats: Iterable[Seat]) -> None:
         """For the watcher's thread."""
         self._in_loop(seats, Seat.end)
 
-    def _in_loop(self, seats: Iterable[Seat], act: Callable[[Seat], None]) -> None:
+    def _in_loop(self, seats: Iterable[Seat], act: Callable[[Seat], None]) -> threading.Event:
+        loop, done = self.loop, threading.Event()
+
         def on_each() -> None:
             for seat in seats:
                 act(seat)
+            asyncio.get_running_loop().call_soon(done.set)  # behind the pumps, which were woken before
 
-        if self.loop is not None:
+        if loop is not None:
             with suppress(RuntimeError):  # the loop is closed: there is nobody left to tell
-                self.loop.call_soon_threadsafe(on_each)
+                loop.call_soon_threadsafe(on_each)
+        return done
 
 
-#: Of a group of people that see the same: up to which standing, and what each block looked like.
-Shown = tuple[str, dict[str, str]]
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What a group of people that see the same was shown last: which state, and how each block looked."""
+
+    state: live.State
+    blocks: dict[str, str]
 
 
 class Watcher(threading.Thread):
@@ -295,14 +307,14 @@ class Watcher(threading.Thread):
         return allowed
 
     def _bring_up_to_date(self, changed: set[str]) -> None:
-        watched: dict[str, list[Seat]] = defaultdict(list)
+        watched: dict[tuple[str, str], list[Seat]] = defaultdict(list)
         for seat in self.hub.present():
             if seat.incident_id in changed or bus.ANYTHING in changed:
-                watched[seat.incident_id].append(seat)
-        for incident_id, seats in watched.items():
-            self._show(incident_id, seats)
+                watched[seat.incident_id, seat.face].append(seat)
+        for (incident_id, face), seats in sorted(watched.items(), key=lambda pair: pair[0]):
+            self._show(incident_id, face, seats)
 
-    def _show(self, incident_id: str, seats: list[Seat]) -> None:
+    def _show(self, incident_id: str, face: str, seats: list[Seat]) -> None:
         of_person: dict[str, list[Seat]] = defaultdict(list)
         people: dict[str, User] = {}
         for seat in seats:
@@ -310,9 +322,22 @@ class Watcher(threading.Thread):
             of_person[seat.person.pk].append(seat)
         groups = live.sharers(incident_id, people.values())
         # Most people first: each rendering takes its time, and those who are named in an incident have their own.
-        for key, group in sorted(groups.items(), key=lambda pair: len(pair[1]), reverse=True):
-            theirs = [seat for person in group for seat in of_person[person.pk]]
-            self._show_group((incident_id, *key), group[0], theirs)
+        largest = sorted(groups.items(), key=lambda pair: len(pair[1]), reverse=True)
+        theirs = {key: [seat for person in group for seat in of_person[person.pk]] for key, group in largest}
+        for key, group in largest:
+            self._tell_ahead((incident_id, face, *key), group[0], theirs[key])
+        for key, group in largest:
+            self._show_group((incident_id, face, *key), group[0], theirs[key])
+
+    def _tell_ahead(self, key: tuple[str, ...], looker: User, seats: list[Seat]) -> None:
+        """What was written since goes out at once, before any block is drawn. It moves nobody's standing."""
+        shown = None if key[1] else self._shown.get(key)  # only the command page has a log
+        ready = [seat for seat in seats if shown and seat.standing == shown.state.standing]
+        entries = live.written_since(shown.state, looker) if shown and ready else {}
+        if entries and live.may_watch(looker, key[0]):
+            told = {"now": iso(timezone.now()), "entries": entries}
+            # Drawing the blocks meanwhile would take its turns from the thread that sends.
+            self.hub.hand_out(event("entries", told), self._those_who_still_may(ready)).wait(PATIENCE)
 
     def _show_group(self, key: tuple[str, ...], looker: User, seats: list[Seat]) -> None:
         """Everyone of a group gets what they lack: most only the blocks that changed since what they have."""
@@ -320,20 +345,23 @@ class Watcher(threading.Thread):
         state = live.state_for(looker, key[0], now)
         behind = [] if state is None else [seat for seat in seats if seat.standing != state.standing]
         if state is not None and not behind:
+            if (shown := self._shown.get(key)) is None or shown.state.standing != state.standing:
+                self._shown[key] = Shown(state, {})  # they have it from the page itself
             return
-        blocks = live.blocks_for(looker, state.incident, now) if state is not None else {}
+        blocks = live.blocks_for(looker, state.incident, now, key[1]) if state is not None else {}
         # Asked again after the page was drawn: what was written after somebody lost sight of it must not reach them.
         if state is None or not live.may_watch(looker, key[0]):
             self.hub.end(seats)
             return
-        self._tell(self._those_who_still_may(behind), key, state.standing, blocks, now)
+        self._tell(self._those_who_still_may(behind), key, state, blocks, now)
 
     def _tell(
-        self, seats: list[Seat], key: tuple[str, ...], standing: str, blocks: dict[str, str], now: datetime
+        self, seats: list[Seat], key: tuple[str, ...], state: live.State, blocks: dict[str, str], now: datetime
     ) -> None:
-        before, known = self._shown.get(key, ("", {}))
+        shown, standing = self._shown.get(key), state.standing
+        before, known = (shown.state.standing, shown.blocks) if shown else ("", {})
         changed = {name: html for name, html in blocks.items() if known.get(name) != html}
-        self._shown[key] = (standing, blocks)
+        self._shown[key] = Shown(state, blocks)
         for told, wanted in (
             (changed, [seat for seat in seats if before and seat.standing == before]),
             (blocks, [seat for seat in seats if not before or seat.standing != before]),

@@ -16,7 +16,7 @@ from accounts.access import DEV_SESSION_KEY, refuse_strangers
 from accounts.middleware import OWNER, open_to_anyone, owner_mark
 from accounts.models import User
 from accounts.refusals import refusal, wants_page
-from accounts.roles import Can
+from accounts.roles import Can, Role
 from incidents.viewing import audience_for, incidents_for
 from majorops.lib.errors import DomainError
 from majorops.lib.grants import rewritable
@@ -30,6 +30,8 @@ def home(request: HttpRequest) -> HttpResponse:
     person = cast(User, request.user)
     if person.can(Can.ADMINISTER):
         return redirect("admin:index")
+    if person.role == Role.EXECUTIVE:
+        return redirect("executive")
     running = [row for row in incidents_for(person).active() if audience_for(person, row).may_post]
     return redirect("incidents:detail", running[0].pk) if len(running) == 1 else redirect("incidents:list")
 

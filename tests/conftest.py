@@ -72,6 +72,14 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     Path(os.environ[OUTCOME_FILE]).write_text(json.dumps(told))
 
 
+@pytest.fixture(autouse=True)
+def _kinds_of_facts_are_read_anew() -> None:
+    """A process remembers them for a second; a test that ends takes back what it defined."""
+    from kpis.facts import registry
+
+    registry.forget()
+
+
 @pytest.fixture(autouse=True, scope="session")
 def _flush_may_empty_ledgers() -> Iterator[None]:
     """Tests with real transactions end by emptying every table; the guards let only them."""

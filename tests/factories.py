@@ -13,8 +13,9 @@ from incidents.lifecycle import Phase, Severity
 from incidents.models import Incident, PhaseEntry, Source, StatusUpdate, TeamPage, TimelineEvent
 from teams.models import Team
 
-#: The moment most tests happen at.
+#: The moment most tests happen at, and a promise that holds as long as most of them last.
 NOON = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
+EVENING = datetime(2026, 3, 2, 20, 0, tzinfo=UTC)
 
 
 def at(text: str) -> datetime:

@@ -38,6 +38,7 @@ class Site:
     listener: socket.socket
     processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
     streams: list[Stream] = field(default_factory=list)
+    settings: dict[str, str] = field(default_factory=dict)
 
     @property
     def port(self) -> int:
@@ -49,6 +50,7 @@ class Site:
 
     def start(self) -> None:
         told = {**os.environ, "DEBUG": "1", "MAJOROPS_AUTH_MODE": "dev", "DATABASE_URL": database_url()}
+        told |= self.settings
         command = [
             "-m",
             "uvicorn",
@@ -135,10 +137,10 @@ class Stream:
 
 
 @contextmanager
-def serving() -> Iterator[Site]:
-    """A running site for the time of the block."""
+def serving(**settings: str) -> Iterator[Site]:
+    """A running site for the time of the block, with these settings besides."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        site = Site(listener)
+        site = Site(listener, settings=settings)
         site.start()
         try:
             yield site

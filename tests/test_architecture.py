@@ -45,6 +45,9 @@ INCIDENT_ROWS = {
     "RoleAssignment",
     "TeamPage",
     "Participant",
+    "ExecSummary",
+    "ReadReceipt",
+    "BriefVisit",
 }
 WRITER = "incidents.actions"
 WRITES = {"save", "create", "bulk_create", "get_or_create", "update", "update_or_create", "bulk_update", "delete"}

@@ -42,7 +42,7 @@ def test_help_does_not_wait_for_django() -> None:
 def test_every_group_has_commands(group: str) -> None:
     result = runner.invoke(app, [group, "--help"])
     assert result.exit_code == 0
-    assert "Commands" in result.output
+    assert "Commands" in result.output or group == "worker"  # which is a command itself
 
 
 @pytest.mark.parametrize(

@@ -75,10 +75,13 @@ def cell_of(answer: HttpResponseBase) -> str:
 
 
 @pytest.fixture(autouse=True)
-def frozen(monkeypatch: pytest.MonkeyPatch) -> None:
+def frozen(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("django.utils.timezone.now", lambda: NOW)
     monkeypatch.setattr(settings, "MAJOROPS_TOKEN_REQUESTS_PER_MINUTE", 10**9)
     monkeypatch.setattr(settings, "MAJOROPS_PERSON_WRITES_PER_MINUTE", 10**9)
+    monkeypatch.setattr(settings, "MAJOROPS_STATUS_PAGE", True)
+    monkeypatch.setattr(settings, "MAJOROPS_STATUS_FOLDER", str(tmp_path))
+    monkeypatch.setattr(settings, "MAJOROPS_STATUS_REQUESTS_PER_MINUTE", 0)
 
 
 @pytest.mark.parametrize("role", ROLES)
@@ -101,11 +104,21 @@ def test_the_table_lists_every_route_and_no_other() -> None:
 NEGOTIATED = ("/api/", "/kpis", "/incidents/", "/scorecards/")
 
 
+#: The same for everybody, where it is switched on.
+STATUS_PAGE = ("/status/", "/api/v2/")
+
+
 def test_nobody_unknown_and_no_program_reaches_pages_or_admin() -> None:
     """Read from the table itself, so that a reviewer cannot wave it through."""
     open_paths = {"/healthz", "/readyz", "/who", "/logout"}
+    # Whoever has the signed link gets in; a link that nobody signed is 404 for all.
+    open_paths |= {"/s/{token}", "/calendar/{token}.ics", "/api/v1/surveys/{token}"}
     for (path, method), known in table().items():
-        if path not in open_paths:
+        if path.startswith(STATUS_PAGE):
+            assert set(known.values()) <= {"yes", "404"} if method == "GET" else {"405"}, (path, method)
+        elif path.startswith("/stop/"):
+            assert set(known.values()) <= {"404", "405"}, (path, method)  # the link of a message, made up
+        elif path not in open_paths:
             assert known["anonymous"] in {"401", "405"}, (path, method)
             assert known["service_read"] != "yes" or path.startswith(NEGOTIATED), (path, method)
         if path.startswith("/admin/"):
@@ -118,7 +131,16 @@ def test_only_those_who_command_write_and_engineers_where_they_were_called() -> 
         path: known for (path, method), known in table().items() if method == "POST" and path.startswith("/api/v1/")
     }
     for role in ("stakeholder", "executive", "engineer_other", "service_read"):
-        # The documentation page takes a POST as a GET.
-        assert {path for path, known in posts.items() if known[role] == "yes"} <= {"/api/v1/docs"}, role
-    called = {path.rpartition("/")[2] for path, known in posts.items() if known["engineer_called"] == "yes"}
-    assert called <= {"docs", "timeline", "acknowledge", "arrive", "correct", "here", "undo"}
+        assert deeds(posts, role) <= EVERYBODY, role
+    assert deeds(posts, "engineer_called") <= EVERYBODY | {
+        "timeline", "acknowledge", "arrive", "correct", "here", "undo",
+    }  # fmt: skip
+    assert not deeds(posts, "service_read") & {"read", "questions"}  # a program has no eyes
+
+
+#: What changes nothing of an incident. The documentation page takes a POST as a GET.
+EVERYBODY = {"docs", "subscriptions", "read", "questions"}
+
+
+def deeds(posts: dict[str, dict[str, str]], role: str) -> set[str]:
+    return {path.rpartition("/")[2] for path, known in posts.items() if known[role] == "yes"}

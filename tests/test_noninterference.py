@@ -9,14 +9,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 from django.conf import settings
 from django.http import HttpResponseBase
 
+from incidents.models import Incident
 from tests.walk import is_admin, routes
-from tests.world import MARK, NOW, World, build, plant
+from tests.world import MARK, NOW, World, build, plant, plant_inside
 
 pytestmark = pytest.mark.django_db
 #: Those who may not read something. Incident managers read all of an incident, administrators everything.
@@ -33,12 +36,17 @@ Answer = tuple[int, dict[str, str], bytes]
 
 
 @pytest.fixture(autouse=True)
-def frozen(monkeypatch: pytest.MonkeyPatch) -> None:
+def frozen(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("django.utils.timezone.now", lambda: NOW)
     # Django's never_cache and its signatures ask another clock.
     monkeypatch.setattr("django.core.signing.time", SimpleNamespace(time=NOW.timestamp))
     monkeypatch.setattr("django.utils.cache.http_date", lambda seconds: "Mon, 02 Mar 2026 14:00:00 GMT")
     monkeypatch.setattr(settings, "MAJOROPS_TOKEN_REQUESTS_PER_MINUTE", 10**9)
+    # The status page is on, and asks the database every time.
+    monkeypatch.setattr(settings, "MAJOROPS_STATUS_PAGE", True)
+    monkeypatch.setattr(settings, "MAJOROPS_STATUS_FOLDER", str(tmp_path))
+    monkeypatch.setattr(settings, "MAJOROPS_STATUS_REQUESTS_PER_MINUTE", 0)
+    monkeypatch.setattr("incidents.status_snapshot.FRESH", timedelta(0))
 
 
 def is_list(address: str) -> bool:
@@ -109,6 +117,41 @@ def compare(role: str, asked_of: Callable[[World], list[tuple[str, str]]] = aske
 @pytest.mark.parametrize("role", LOWER)
 def test_secrets_change_no_answer(role: str) -> None:
     assert compare(role) > 200
+
+
+def public_addresses(world: World) -> list[tuple[str, str]]:
+    paths = [route.path for route in routes() if not route.parameters]
+    found = [path for path in paths if path.startswith(("/status/", "/api/v2/"))]
+    pages = [f"/status/{incident.public_id}/" for incident in (world.own, world.other, world.done)]
+    return [(address, accept) for address in (*found, *pages) for accept in (PAGE, DATA)]
+
+
+def test_nothing_from_inside_moves_a_byte_of_the_status_page() -> None:
+    """Two incidents are published. What is planted in them is internal; the rest of the world is secret."""
+    world = build(figures=False)
+    for incident in (world.own, world.done):
+        Incident.objects.filter(pk=incident.pk).update(publish_status=True, public_title=f"Public {incident.title}")
+    asked = public_addresses(world)
+    before = look(world, "anonymous", asked)
+    plant_inside(world)
+    after = look(world, "anonymous", asked)
+    assert len(asked) == 28
+    assert [row[0] for row in before].count(200) == 26
+    for (address, _), one, two in zip(asked, before, after, strict=True):
+        assert one == two, f"{address}: {difference(one, two)}"
+        assert MARK.encode() not in two[2]
+
+
+def test_what_is_public_does_move_it() -> None:
+    world = build(figures=False)
+    Incident.objects.filter(pk=world.own.pk).update(publish_status=True)
+    still = ("maintenances", "components")
+    asked = [pair for pair in public_addresses(world) if not any(word in pair[0] for word in still)]
+    before = look(world, "anonymous", asked)
+    Incident.objects.filter(pk=world.own.pk).update(public_title=MARK, severity="high")
+    moved = [one != two for one, two in zip(before, look(world, "anonymous", asked), strict=True)]
+    # The pages that say 404 too: their mark says how bad things are.
+    assert all(moved)
 
 
 def test_the_comparison_bites() -> None:

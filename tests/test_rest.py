@@ -234,7 +234,7 @@ def test_unknown_parameter_is_refused_with_the_near_match(client_as: Knock, mim:
     problem = client_as(mim).get("/api/v1/incidents?severty=high").json()
     assert problem["status"] == 400
     assert "Did you mean severity?" in problem["detail"]
-    assert problem["allowed"] == ["cursor", "from", "kind", "limit", "q", "severity", "status", "to"]
+    assert problem["allowed"] == ["cursor", "from", "kind", "limit", "phase", "q", "severity", "status", "to"]
 
 
 @pytest.mark.parametrize(

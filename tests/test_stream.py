@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Iterator
+from datetime import timedelta
 
 import pytest
+from django.utils import timezone
 
 from accounts.models import User
 from incidents import actions
 from incidents.models import Incident
-from tests.factories import IncidentFactory, stamp
+from tests.factories import EVENING, IncidentFactory, stamp
 from tests.serving import Ended, Site, Stream, serving
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -66,7 +68,9 @@ def test_a_stakeholder_hears_nothing_of_what_is_internal(
     stream = site.watch(stakeholder, f"/incidents/{incident.pk}/live")
     stream.next()
     post(site, mim, incident, "planted-secret")
-    actions.cut_milestone(incident, title="We know what it is", body="It comes back.", stamp=stamp(mim))
+    actions.cut_milestone(
+        incident, title="We know what it is", body="It comes back.", next_update_eta=EVENING, stamp=stamp(mim)
+    )
     told = stream.next()
     assert "We know what it is" in str(told.data)
     assert "planted-secret" not in str(told.data)
@@ -93,7 +97,7 @@ def test_a_demotion_ends_the_stream_before_another_event(
     stream = site.watch(executive, f"/incidents/{incident.pk}/live")
     stream.next()
     User.objects.filter(pk=executive.pk).update(**change)
-    actions.cut_milestone(incident, title="After the demotion", body="-", stamp=stamp(mim))
+    actions.cut_milestone(incident, title="After the demotion", body="-", next_update_eta=EVENING, stamp=stamp(mim))
     with pytest.raises(Ended):
         stream.next()
 
@@ -136,7 +140,7 @@ def test_a_snapshot_and_the_events_after_it_are_a_fresh_snapshot(
         shown.append(dict(stream.next().data["blocks"]))
     actions.advance_phase(incident, 2, stamp=stamp(mim))
     actions.edit_incident(incident, {"customer_impact_summary": "Checkout is slow"}, stamp=stamp(mim))
-    actions.cut_milestone(incident, title="Last", body="word", stamp=stamp(mim))
+    actions.cut_milestone(incident, title="Last", body="word", next_update_eta=EVENING, stamp=stamp(mim))
     actions.post_entry(incident, "internal note", stamp=stamp(mim))
     for (person, stream), blocks in zip(watched, shown, strict=True):
         fresh = site.ask(person, "GET", path)[1]
@@ -154,3 +158,37 @@ def _follow(stream: Stream, blocks: dict[str, str], *, to: str) -> None:
 def _timeless(blocks: dict[str, str]) -> dict[str, str]:
     """Without digits: running times move on between two looks."""
     return {name: "".join(letter for letter in html if not letter.isdigit()) for name, html in blocks.items()}
+
+
+def test_a_new_entry_comes_ahead_of_the_blocks_that_show_it(site: Site, mim: User, incident: Incident) -> None:
+    stream = site.watch(mim, f"/incidents/{incident.pk}/live")
+    standing = stream.next().id
+    post(site, mim, incident, "Failover started")
+    ahead = stream.next("entries")
+    (entry,) = ahead.data["entries"].values()
+    assert "Failover started" in entry
+    assert ahead.id == ""
+    told = stream.next()
+    assert entry in told.data["blocks"]["log"]
+    assert told.id > standing
+
+
+def test_what_belongs_further_down_the_log_does_not_come_ahead(site: Site, mim: User, incident: Incident) -> None:
+    stream = site.watch(mim, f"/incidents/{incident.pk}/live")
+    stream.next()
+    post(site, mim, incident, "Seen first")
+    stream.next()
+    early = stamp(mim, timezone.now() - timedelta(hours=1), now=timezone.now())
+    actions.post_entry(incident, "Seen an hour earlier", stamp=early)
+    post(site, mim, incident, "Seen now")
+    assert "Seen an hour earlier" not in str(stream.next("entries").data)
+
+
+def test_nothing_internal_comes_ahead_either(site: Site, mim: User, stakeholder: User, incident: Incident) -> None:
+    stream = site.watch(stakeholder, f"/incidents/{incident.pk}/live")
+    stream.next()
+    post(site, mim, incident, "planted-secret")
+    actions.post_update(incident, "It is being looked at.", visibility="public", stamp=stamp(mim, timezone.now()))
+    told = str(stream.next("entries").data)
+    assert "It is being looked at" in told
+    assert "planted-secret" not in told

@@ -53,6 +53,7 @@ IMPACT_COLUMNS: dict[str, Any] = {"customer_count": 987_654, "external_impact": 
 EXECUTIVE_COLUMNS: dict[str, Any] = {
     "business_impact": f"{MARK} impact",
     "exec_summary": f"{MARK} summary",
+    "decision_asked": f"{MARK} decision",
     "risk_level": "high",
 }
 
@@ -83,7 +84,18 @@ class World:
         return {
             "incident_id": [self.own.pk, self.restricted_id, self.other.pk, ABSENT],
             "entry_id": [entry, ABSENT],
+            "follow_up_id": [ABSENT],
+            "link_id": [ABSENT],
+            "token": ["nobody-signed-this"],
             "page_id": [page, ABSENT],
+            "endpoint_id": [ABSENT],
+            "delivery_id": [ABSENT],
+            "alert_id": [ABSENT],
+            "report_id": [ABSENT],
+            "subscription_id": [ABSENT],
+            "pack": ["operator-control-centre", "success-tracker", "never-there"],
+            "fact_id": [ABSENT],
+            "public_id": [self.own.public_id, "never-there"],
             "slug": ["mttr", "zq7-secret", "mtta", "team-page-to-bridge", "database", "never-there"],
             "app_label": ["incidents", "kpis"],
             "object_id": [self.own.pk],
@@ -163,6 +175,26 @@ def plant(world: World, role: str) -> None:
     Integration.objects.create(name=MARK, scopes=["incidents:read_internal"])
     GroupRole.objects.create(group=MARK, role=Role.ADMIN, priority=1)
     ThrottleBucket.objects.all().delete()
+
+
+def plant_inside(world: World) -> None:
+    """Everything that the anonymous status page does not show, of published incidents too."""
+    _plant_restricted(world)
+    network = TeamFactory(slug="zq7-secret", name=f"{MARK} team", on_call_contact=MARK)
+    inside = {
+        "title": f"{MARK} title", "bridge_url": f"https://meet.example.com/{MARK}", "affected_systems": [MARK],
+        "sre": MARK, "leader": world.people["admin"], "audience_notes": MARK, "customer_count": 987_654,
+        "description": MARK, "metadata": {"payload": MARK}, "version": 77, "last_communicated_at": NOW,
+        "created_at": NOON - timedelta(days=3), "phase_entered_at": NOON - timedelta(days=1), **EXECUTIVE_COLUMNS,
+    }  # fmt: skip
+    for incident in (world.own, world.other, world.done):
+        Incident.objects.filter(pk=incident.pk).update(**inside)
+        _plant_internal(incident, network, world.people["mim"], is_paged=True)
+    unpublished = {"public_title": f"{MARK} public title", "customer_impact_summary": MARK, "severity": "critical"}
+    Incident.objects.filter(pk=world.other.pk).update(**unpublished)
+    told = stamp(world.people["mim"], NOON + timedelta(minutes=40))
+    actions.post_update(world.other, f"{MARK} told stakeholders", visibility="public", stamp=told)
+    actions.cut_milestone(world.other, title=MARK, body=MARK, stamp=told, next_update_eta=NOW)
 
 
 def _plant_restricted(world: World) -> None:

@@ -9,7 +9,9 @@ from time import perf_counter
 
 from benchmarks.live.servers import identity
 
-BLOCKS, BEAT = b"event: blocks", b"event: beat"
+#: What shows a new entry: it alone, ahead, or the parts of the page that changed.
+TELLING = (b"event: entries", b"event: blocks")
+BEAT = b"event: beat"
 #: The end of an event that is the end of a chunk too.
 END = b"\n\n\r\n"
 
@@ -97,8 +99,9 @@ class Viewer(asyncio.Protocol):
             self._opening(data)
             return
         if not self.inside:
-            if BLOCKS not in (seen := self.tail + data):
-                self.tail = data[-len(BLOCKS) :]
+            seen = self.tail + data
+            if not any(kind in seen for kind in TELLING):
+                self.tail = data[-len(TELLING[0]) :]
                 return
             self.inside, self.tail, self.size, self.has_found = True, b"", 0, False
             data = seen

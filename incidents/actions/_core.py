@@ -13,11 +13,13 @@ from django.db.models import F
 
 from accounts.idempotency import effect
 from accounts.models import User
+from incidents import outbox
 from incidents.clock import check_happened, check_order
 from incidents.errors import IncidentChanged
 from incidents.lifecycle import EventType, Phase, Verb, Visibility
 from incidents.models import Incident, PhaseEntry, TimelineEvent
-from incidents.signals import recorded
+from incidents.outbox_rules import Event
+from incidents.signals import is_muted, recorded
 from majorops.lib import bus
 from majorops.lib.errors import Invalid
 from majorops.lib.times import iso
@@ -45,7 +47,8 @@ R = TypeVar("R")
 
 def announce(incident_id: str) -> None:
     """Tells the KPIs of this process first, then every process that shows this incident to somebody."""
-    recorded.send_robust(sender=Incident, incident_id=incident_id)
+    if not is_muted():
+        recorded.send_robust(sender=Incident, incident_id=incident_id)
     bus.publish(incident_id)
 
 
@@ -120,6 +123,11 @@ def log(incident: Incident, stamp: Stamp, *, verb: Verb, type: str, title: str, 
         source=stamp.source,
         **{"visibility": Visibility.INTERNAL, **fields},
     )
+
+
+def tell(incident: Incident, event: Event, stamp: Stamp, title: str = "", text: str = "") -> None:
+    """Queues it for whoever wants to hear of this incident outside the page. Title and text are public."""
+    outbox.queue_notice(incident, event, now=stamp.now, happened_at=stamp.at, title=title, text=text)
 
 
 def enter(incident: Incident, phase: Phase, stamp: Stamp, *, verb: Verb, title: str, reason: str = "") -> None:

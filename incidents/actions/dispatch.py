@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from django.db.models import F
 
 from accounts.models import User
-from incidents import paging
+from incidents import outbox
 from incidents.actions._core import Stamp, action, locked, log
 from incidents.clock import check_happened, check_order
 from incidents.errors import PageIsOpen, PageIsVoid, TeamNotDispatchable, WrongIncident
@@ -53,7 +53,7 @@ def page_team(
     level = f" at {page.get_alarm_level_display()}" if page.alarm_level else ""
     verb = Verb.CALLED_AGAIN if waiting else Verb.PAGED
     _note(page, stamp, verb, f"{team.name} paged{level}{times}", description=contact)
-    paging.queue(page, stamp.now)
+    outbox.queue_page(page, stamp.now)
     return page
 
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, cast
 
 from django.core.exceptions import ValidationError
 from django.db.models import Field
 
-from incidents.actions._core import Stamp, action, locked, log, plain, write
-from incidents.lifecycle import EventType, Verb
-from incidents.models import Incident
+from incidents.actions._core import Stamp, action, locked, log, plain, tell, write
+from incidents.actions.summaries import keep_accepted
+from incidents.lifecycle import EventType, RiskLevel, Verb
+from incidents.models import Incident, Origin
+from incidents.outbox_rules import Event
 from majorops.lib.errors import Invalid
 from majorops.lib.links import check_https
 from majorops.lib.text import clean_text
@@ -31,6 +33,7 @@ EDITABLE = (
     "customer_impact_summary",
     "risk_level",
     "exec_summary",
+    "decision_asked",
     "audience_notes",
 )
 
@@ -57,17 +60,49 @@ def edit_incident(
         return current
     history = {name: [plain(getattr(current, name)), plain(value)] for name, value in changed.items()}
     write(current, **changed)
-    labels = [str(column_of(name).verbose_name) for name in changed]
-    log(
-        current,
-        stamp,
-        verb=Verb.EDITED,
-        type=EventType.COMMAND,
-        title=f"Changed {', '.join(labels)}",
-        changes=history,
-        incident_version=current.version,
-    )
+    if "exec_summary" in changed:
+        keep_accepted(current, stamp, Origin.PERSON)
+    for verb, part in _told(history):
+        log(
+            current,
+            stamp,
+            verb=verb,
+            type=EventType.COMMAND,
+            title=TITLES[verb](part),
+            changes=part,
+            incident_version=current.version,
+        )
+    if "severity" in changed and current.is_open:
+        tell(current, Event.SEVERITY, stamp, f"Severity: {current.get_severity_display()}")
     return current
+
+
+Pairs = dict[str, list[object]]
+
+
+def _told(history: Pairs) -> Iterator[tuple[Verb, Pairs]]:
+    """Each entry that tells a part of it: what executives are told of stands in entries of its own."""
+    rest = {name: pair for name, pair in history.items() if name not in OWN_ENTRY}
+    if rest:
+        yield Verb.EDITED, rest
+    yield from ((OWN_ENTRY[name], {name: pair}) for name, pair in history.items() if name in OWN_ENTRY)
+
+
+def _changed(part: Pairs) -> str:
+    return f"Changed {', '.join(str(column_of(name).verbose_name) for name in part)}"
+
+
+def _risk(part: Pairs) -> str:
+    before, after = (RiskLevel(str(value)).label for value in part["risk_level"])
+    return f"Risk: {before} → {after}"
+
+
+def _decision(part: Pairs) -> str:
+    return "Decision asked of executives" if part["decision_asked"][1] else "No decision is asked any more"
+
+
+OWN_ENTRY = {"risk_level": Verb.RISK, "decision_asked": Verb.DECISION}
+TITLES: dict[Verb, Callable[[Pairs], str]] = {Verb.EDITED: _changed, Verb.RISK: _risk, Verb.DECISION: _decision}
 
 
 def column_of(name: str) -> Field[Any, Any]:

@@ -7,12 +7,13 @@ from functools import partial
 from django.db import IntegrityError, transaction
 
 from accounts.idempotency import effect
-from incidents.actions._core import Stamp, announce, enter
+from incidents.actions._core import Stamp, announce, enter, tell
 from incidents.actions.facts import EDITABLE, REACH, clean
 from incidents.clock import check_happened
 from incidents.errors import AlreadyOpen
 from incidents.lifecycle import Kind, Phase, Verb
 from incidents.models import Incident
+from incidents.outbox_rules import Event
 from majorops.lib.errors import Invalid
 from majorops.lib.text import clean_text
 
@@ -49,6 +50,7 @@ def open_incident(
     with effect(incident):
         _insert(incident)
         enter(incident, Phase.ALERT, stamp, verb=Verb.OPENED, title=f"Incident opened: {incident.title}")
+        tell(incident, Event.DECLARED, stamp, "Incident declared")
         transaction.on_commit(partial(announce, incident.pk), robust=True)
     return incident
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 
 from django.db import transaction
 
+from accounts.idempotency import effect
 from incidents.actions import past_dispatches
-from incidents.actions._core import Stamp, enter, write
+from incidents.actions._core import Stamp, announce, enter, write
 from incidents.actions.facts import systems
-from incidents.clock import check_happened
+from incidents.clock import check_happened, check_order
 from incidents.lifecycle import EventType, Kind, Phase, Severity, Status, Verb, Visibility
 from incidents.models import Incident, PhaseEntry, Source, StatusUpdate, TimelineEvent
 from incidents.past import PastIncident, PastUpdate
@@ -36,6 +38,22 @@ class Recorded:
     @property
     def is_same(self) -> bool:
         return not (self.is_new or self.updates or self.closed or self.phases or self.dispatches)
+
+
+def recorded_already(pasts: Sequence[PastIncident]) -> dict[tuple[str, str], Recorded]:
+    """Of those that are over here and bring no update, the ones with nothing new. Two queries for all of them: most of
+    a history that is imported a second time."""
+    quiet = {(past.external_source, past.external_id): past for past in pasts if not past.updates}
+    rows = Incident.objects.filter(
+        external_source__in={source for source, _ in quiet}, external_id__in={key for _, key in quiet}
+    )
+    over = {
+        key: row
+        for row in rows
+        if not row.is_open and (key := (row.external_source or "", row.external_id or "")) in quiet
+    }
+    same = past_dispatches.with_nothing_new([(row.pk, quiet[key]) for key, row in over.items()])
+    return {key: Recorded(row, False, 0) for key, row in over.items() if row.pk in same}
 
 
 def record_past_incident(past: PastIncident, *, now: datetime) -> Recorded:
@@ -70,6 +88,23 @@ def record_new_past_incidents(pasts: Sequence[PastIncident], *, now: datetime) -
         _write_updates([(incident, past, past.updates) for incident, past in pairs], now)
         past_dispatches.write([(incident, past, past.dispatches) for incident, past in pairs], now)
     return [Recorded(incident, True, len(past.updates), dispatches=len(past.dispatches)) for incident, past in pairs]
+
+
+def enter_past_incident(past: PastIncident, *, stamp: Stamp) -> Incident:
+    """Writes an incident that a person remembers, with its own times. The KPIs follow at once, and trust it less.
+
+    Raises TimeCannotBe where the times cannot be right: a person can look again, a source cannot.
+    """
+    check_happened(past.detected_at, stamp.now, field="detected_at")
+    if past.resolved_at is not None:
+        check_happened(past.resolved_at, stamp.now, field="resolved_at")
+        sentence = "{later} is before it was detected ({earlier})."
+        check_order(past.detected_at, past.resolved_at, sentence=sentence, field="resolved_at")
+    with effect():
+        incident = record_new_past_incidents([past], now=stamp.now)[0].incident
+        write(incident, opened_by=stamp.by)
+        transaction.on_commit(partial(announce, incident.pk), robust=True)
+    return incident
 
 
 def _phases(past: PastIncident) -> list[tuple[Phase, datetime]]:

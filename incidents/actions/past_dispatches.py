@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 
 from incidents.clock import check_happened
@@ -42,12 +43,35 @@ def append(incident: Incident, past: PastIncident, now: datetime) -> int:
     return len(fresh) + sum(_answer(page, one, past.external_source, now) for page, one in again)
 
 
-def _answer(page: TeamPage, dispatch: PastDispatch, source: str, now: datetime) -> bool:
-    """Whether the source knew an answer that is missing here. A void dispatch is left alone."""
+def with_nothing_new(pasts: Sequence[tuple[str, PastIncident]]) -> set[str]:
+    """Of incidents (by id) those whose dispatches are all known, with every answer. One query for all of them."""
+    pages: dict[str, dict[tuple[str, datetime], TeamPage]] = defaultdict(dict)
+    for page in TeamPage.with_voided.filter(incident__in=[pk for pk, _ in pasts]):
+        pages[page.incident_id][page.team_id, page.paged_at] = page
+    return {
+        pk
+        for pk, past in pasts
+        if all(
+            (known := pages[pk].get((one.team_id, one.paged_at))) is not None and not _news(known, one)
+            for one in past.dispatches
+        )
+    }
+
+
+def _news(page: TeamPage, dispatch: PastDispatch) -> dict[str, datetime]:
+    """The answers that the source knows and that are missing here. A void dispatch is left alone."""
+    if page.voided_at:
+        return {}
     news = {name: at for name in ANSWERS if (at := getattr(dispatch, name)) and getattr(page, name) is None}
     if page.arrived_at or page.cancelled_at:  # it came, or was sent home: the other cannot be true as well
         news = {name: at for name, at in news.items() if name == "acknowledged_at"}
-    if not news or page.voided_at:
+    return news
+
+
+def _answer(page: TeamPage, dispatch: PastDispatch, source: str, now: datetime) -> bool:
+    """Whether the source knew an answer that is missing here."""
+    news = _news(page, dispatch)
+    if not news:
         return False
     for name, at in news.items():
         check_happened(at, now, field=name)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from incidents.actions._core import Stamp, action, check_after_phase_began, enter, locked, log, phase_of, write
+from incidents.actions._core import Stamp, action, check_after_phase_began, enter, locked, log, phase_of, tell, write
 from incidents.lifecycle import EventType, Move, Phase, Status, Verb, check_move, check_status
 from incidents.models import Incident
+from incidents.outbox_rules import Event
 from majorops.lib.errors import Invalid
 from majorops.lib.text import clean_text
 
@@ -43,4 +44,5 @@ def change_status(incident: Incident, to: str, *, stamp: Stamp, expected_version
         changes={"status": [before.value, after.value]},
         incident_version=current.version,
     )
+    tell(current, Event.STATUS, stamp, f"Status: {before.label} → {after.label}")
     return current

@@ -9,7 +9,7 @@ from datetime import datetime
 from django.db.models import F
 
 from accounts.models import User
-from incidents.actions._core import Stamp, action, locked, log, write
+from incidents.actions._core import Stamp, action, locked, log, tell, write
 from incidents.actions.dispatch import ARRIVAL, own_page, reissue, void
 from incidents.actions.facts import column_of
 from incidents.actions.roles import hand_over
@@ -24,6 +24,7 @@ from incidents.models import (
     TeamPage,
     TimelineEvent,
 )
+from incidents.outbox_rules import Event
 from incidents.undo import HERE_WINDOW, Deed, check_undo, seconds_left
 
 
@@ -86,6 +87,8 @@ def undo(incident: Incident, event: TimelineEvent, *, stamp: Stamp) -> TimelineE
     )
     if changes_row:
         ROW[Verb(event.verb)](current, event, stamp)
+        if event.verb == Verb.STATUS:
+            tell(current, Event.STATUS, stamp, f"Status: {current.get_status_display()} after all")
     elif page:
         DISPATCHES[Verb(event.verb)](page, event, entry, stamp)
     if event.verb == Verb.HERE and stamp.by:
@@ -157,6 +160,8 @@ ROW: dict[str, Callable[[Incident, TimelineEvent, Stamp], None]] = {
     Verb.ADVANCED: _phase_back,
     Verb.STATUS: _fields_back,
     Verb.EDITED: _fields_back,
+    Verb.RISK: _fields_back,
+    Verb.DECISION: _fields_back,
     Verb.ROLE: _role_back,
 }
 

@@ -80,12 +80,24 @@ def run_import(
 
 def _import_all(pasts: list[PastIncident], report: ImportReport, now: datetime) -> None:
     """New ones together. Should one of them be refused, and for those that are known, each for itself."""
+    same = actions.recorded_already(pasts)
+    for past in pasts:
+        if _key(past) in same:
+            _tell_same(past, same[_key(past)], report)
+    pasts = [past for past in pasts if _key(past) not in same]
     known = _known(pasts)
     new = [past for past in pasts if _key(past) not in known]
     together = len(set(map(_key, new))) == len(new) and _import_new(new, report, now)
     for past in pasts:
         if not together or _key(past) in known:
             _import_one(past, report, now)
+
+
+def _tell_same(past: PastIncident, recorded: actions.Recorded, report: ImportReport) -> None:
+    _count(recorded, report)
+    report.problems += [
+        Problem(Fate.KEPT, _label(past), sentence) for sentence in _differences(recorded.incident, past)
+    ]
 
 
 def _key(past: PastIncident) -> tuple[str, str]:

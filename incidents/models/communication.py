@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from django.db import models
 from django.db.models import F, Q
@@ -17,6 +17,9 @@ from incidents.models.incident import Incident
 from incidents.models.shared import Source, one_of
 from majorops.lib.appendonly import AppendOnly, AppendOnlyQuerySet
 from majorops.lib.ulid import ULIDField, new_ulid
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 
 class UpdateQuerySet(AppendOnlyQuerySet["StatusUpdate"]):
@@ -72,6 +75,9 @@ class Milestone(AppendOnly):
     body = models.TextField()
     status_at_cut = models.CharField(max_length=10, choices=Status.choices)
     next_update_eta = models.DateTimeField(null=True, blank=True, help_text="The promise for the next milestone.")
+    no_promise_reason = models.CharField(
+        max_length=500, blank=True, help_text="Why no next update is promised, while it is watched in Monitoring."
+    )
     cut_by = models.ForeignKey(User, models.PROTECT, null=True, blank=True, related_name="+")
     cut_by_name = models.CharField(max_length=160, help_text="The name shown; kept as it was at the time.")
     created_at = models.DateTimeField(help_text="When it was cut.")
@@ -96,3 +102,8 @@ class Milestone(AppendOnly):
 
     def __str__(self) -> str:
         return f"#{self.sequence} {self.title}"
+
+    @property
+    def published_at(self) -> datetime:
+        """When people could read it, which back-dating does not change. Of an imported one, what its source says."""
+        return self.created_at if self.source == Source.IMPORT else self.recorded_at

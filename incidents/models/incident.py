@@ -95,6 +95,7 @@ class Incident(models.Model):
         max_length=6, choices=RiskLevel.choices, default=RiskLevel.MEDIUM, help_text="The flag executives see."
     )
     exec_summary = models.TextField(blank=True, help_text="One paragraph for executives.")
+    decision_asked = models.TextField(blank=True, help_text="What executives have to decide. Empty: nothing.")
     audience_notes = models.TextField(blank=True, help_text="Guidance for stakeholders and executives.")
     next_update_eta = models.DateTimeField(null=True, blank=True, help_text="When the next milestone is promised.")
     last_communicated_at = models.DateTimeField(null=True, blank=True, help_text="The last public update or milestone.")

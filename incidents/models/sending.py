@@ -1,19 +1,22 @@
-"""Messages that go to teams, and each try to send them."""
+"""Messages that leave the house, and each try to send them."""
 
 from __future__ import annotations
 
 from django.db import models
 from django.db.models import Q
 
+from accounts.models import User
 from incidents.models.dispatch import TeamPage
+from incidents.models.outbox import Endpoint, Notice
 from incidents.models.shared import one_of
+from incidents.outbox_rules import Channel
 from majorops.lib.appendonly import AppendOnly
 from majorops.lib.ledger import Ledger
 from majorops.lib.ulid import ULIDField, new_ulid
 
 
 class DeliveryState(models.TextChoices):
-    """What became of sending a page to one address."""
+    """What became of sending a message to one address."""
 
     WAITING = "waiting", "Being sent"
     SENT = "sent", "Sent"
@@ -22,13 +25,22 @@ class DeliveryState(models.TextChoices):
 
 
 class Delivery(models.Model):
-    """One call of a team, to be sent to one of its addresses. It is sent at least once: perhaps twice, never not."""
+    """One message to one address: a call of a team, or a notice. Sent at least once: perhaps twice, never not."""
 
     ledger = Ledger(mutable=("state", "attempts", "next_try_at"))
 
     id = ULIDField(primary_key=True, default=new_ulid, editable=False)
-    page = models.ForeignKey(TeamPage, models.PROTECT, related_name="deliveries")
-    call = models.PositiveSmallIntegerField(help_text="The first call of the team, or the second...")
+    channel = models.CharField(max_length=8, choices=Channel.choices, default=Channel.PAGE)
+    message_id = ULIDField(
+        default=new_ulid, editable=False, help_text="Who receives it twice knows it by this. Redelivering keeps it."
+    )
+    page = models.ForeignKey(TeamPage, models.PROTECT, null=True, blank=True, related_name="deliveries")
+    call = models.PositiveSmallIntegerField(
+        null=True, blank=True, help_text="The first call of the team, or the second..."
+    )
+    notice = models.ForeignKey(Notice, models.PROTECT, null=True, blank=True, related_name="deliveries")
+    person = models.ForeignKey(User, models.PROTECT, null=True, blank=True, related_name="+")
+    endpoint = models.ForeignKey(Endpoint, models.PROTECT, null=True, blank=True, related_name="deliveries")
     address = models.CharField(max_length=300, help_text="Its kind and host; the rest may be secret.")
     fingerprint = models.CharField(max_length=64, editable=False, help_text="Finds the address among the team's.")
     queued_at = models.DateTimeField()
@@ -46,15 +58,21 @@ class Delivery(models.Model):
         ]
         constraints = [
             one_of("state", DeliveryState, "deliveries_state_known"),
+            one_of("channel", Channel, "deliveries_channel_known"),
             models.CheckConstraint(
                 condition=Q(state=DeliveryState.WAITING, next_try_at__isnull=False)
                 | (~Q(state=DeliveryState.WAITING) & Q(next_try_at=None)),
                 name="deliveries_waiting_has_next_try",
             ),
+            models.CheckConstraint(
+                condition=Q(channel=Channel.PAGE, page__isnull=False, call__isnull=False, notice=None)
+                | (~Q(channel=Channel.PAGE) & Q(page=None, notice__isnull=False)),
+                name="deliveries_carry_a_page_or_a_notice",
+            ),
         ]
 
     def __str__(self) -> str:
-        return f"{self.page} to {self.address}"
+        return f"{self.page or self.notice} to {self.address}"
 
 
 class DeliveryAttempt(AppendOnly):

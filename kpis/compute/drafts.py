@@ -19,10 +19,12 @@ from zoneinfo import ZoneInfo
 from django.conf import settings
 
 from kpis.definitions import formula_of
+from kpis.dispatch_credit import BUILT_IN
 from kpis.evaluate import Dims, Evaluation, Figures, Measurement, Row, stable
+from kpis.evaluate.dispatches import credit_of
 from kpis.evidence import Evidence, EvidenceInputs, Verdict, derive, min_sample
-from kpis.formulas import Composite, Formula, Reported, references, source_names
-from kpis.formulas.kinds import Recency
+from kpis.formulas import Composite, Formula, Reported, data_sources, references, source_names
+from kpis.formulas.kinds import Builtin, Recency
 from kpis.formulas.language import Rows
 from kpis.models import CLAIMS, EVERYONE, KpiDefinition, KpiDefinitionVersion, KpiObservation
 from kpis.sources import SHAPES, Scope, load
@@ -43,6 +45,8 @@ class Draft:
     verdict: Verdict
     #: The newest row that the source had; None for a sample, which does not grow old.
     last_fact_at: datetime | None = None
+    #: The version of the dispatch credit setting that judged; None where nothing is judged by it.
+    credit: int | None = None
 
     @property
     def dims_key(self) -> str:
@@ -70,11 +74,15 @@ class Reading:
         tables = load(source_names(formula), scope)
         self.silent = tuple(name for name, rows in tables.items() if not _has_spoken(name, rows, scope.as_of))
         self._newest = _newest_fact(formula, tables, scope.as_of)
+        self._credit = _credit_of(formula, tables)
         self._tables = tables
         self.evaluation = Evaluation(formula, tables, as_of=scope.as_of)
         self._verdicts: dict[tuple[object, ...], Verdict] = {}
 
     def samples(self) -> Iterator[Draft]:
+        """None of a single person: what is never stored needs no retention (kpis/personal.py computes it)."""
+        if self.definition.is_personal:
+            return
         for sample in self.evaluation.samples():
             yield Draft(
                 subject_key=sample.subject_key,
@@ -84,6 +92,7 @@ class Reading:
                 incident_id=sample.incident_id,
                 measurement=sample.measurement,
                 verdict=self._sample_verdict(sample.measurement),
+                credit=self._credit,
             )
 
     def went_on(self) -> set[object]:
@@ -97,7 +106,10 @@ class Reading:
         return found
 
     def rollups(self) -> Iterator[Draft]:
-        """Overall and per group, for each window; groups are those that ever had a row. None for a reported KPI."""
+        """Overall and per group, for each window; groups are those that ever had a row. None for a reported KPI, nor
+        for one of single people."""
+        if self.definition.is_personal:
+            return
         groups = self.groups()
         for window in self.formula.windows if not isinstance(self.formula.calc, Reported) else ():
             for dims in ({}, *groups):
@@ -111,6 +123,7 @@ class Reading:
                     measurement=measurement,
                     verdict=verdict,
                     last_fact_at=self.last_fact_at,
+                    credit=self._credit,
                 )
 
     @property
@@ -199,6 +212,14 @@ class Reading:
         )
 
 
+def _credit_of(formula: Formula, tables: Mapping[str, Sequence[Row]]) -> int | None:
+    """The version of the setting that judged the dispatches, for a formula that asks how they were judged."""
+    if not isinstance(formula.calc, Builtin) and "team_pages.outcome" not in data_sources(formula):
+        return None
+    rows = tables.get("team_pages")
+    return credit_of(rows[0]).version if rows else None
+
+
 def _has_spoken(source: str, rows: Sequence[Row], as_of: datetime) -> bool:
     """Whether the source had a row by `as_of`: asked next month, the answer is the same."""
     times = SHAPES[source].time_fields
@@ -250,13 +271,18 @@ def canonical(draft: Draft, version: KpiDefinitionVersion, inputs: str) -> str:
     figures = (found.value, found.numerator, found.denominator, found.median, found.p90)
     evidence = [_word(draft.verdict.label), *[_word(reason.code) for reason in draft.verdict.reasons]]
     return (
-        f'{{"confidence":{_number(found.confidence)},"coverage":{_number(found.coverage)}'
+        f'{{"confidence":{_number(found.confidence)},"coverage":{_number(found.coverage)}{_judged_by(draft)}'
         f',"dims":{_sorted(draft.dims)},"evidence":[{",".join(evidence)}],"excluded":{_sorted(found.excluded)}'
         f',"figures":[{",".join([_figure(figure) for figure in figures])}],"inputs":"{inputs}"'
         f',"invalid":{_sorted(found.invalid)},"n":{found.n}'
         f',"reason":{"null" if found.reason is None else _word(found.reason)}'
         f',"units":{_word(version.units)},"version":{version.version}}}'
     )
+
+
+def _judged_by(draft: Draft) -> str:
+    """Nothing for the built-in setting: figures from before there was another keep their hash."""
+    return f',"credit":{draft.credit}' if draft.credit not in (None, BUILT_IN) else ""
 
 
 _word = json.encoder.encode_basestring_ascii

@@ -16,6 +16,8 @@ from majorops.lib.ulid import new_ulids
 
 #: How many inputs an observation names; the hash covers them all.
 MAX_INPUTS = 200
+#: The key in `metadata` under which a figure names the dispatch credit setting that counted.
+CREDIT = "creditSetting"
 
 
 def write(diff: Diff, run: KpiRun, standing: Standing, *, now: datetime, forced_because: str = "") -> None:
@@ -58,7 +60,6 @@ def _shared(diff: Diff, run: KpiRun, now: datetime) -> dict[str, Any]:
         "source": ObservationSource.CLI if run.trigger == "backfill" else ObservationSource.WORKER,
         "definition_version_id": diff.version.pk,
         "run_id": run.pk,
-        "metadata": None,
         "created_at": now,
         "retired_at": None,
         "retired_reason": "",
@@ -108,6 +109,7 @@ class _Row:
             "inputs": list(found.used[:MAX_INPUTS]),
             "inputs_sha256": addition.inputs_sha,
             "result_sha256": addition.sha,
+            "metadata": {CREDIT: draft.credit} if draft.credit is not None else None,
         }
 
     def _label(self, draft: Draft) -> tuple[str, list[dict[str, str]]]:

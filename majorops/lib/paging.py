@@ -198,9 +198,8 @@ class NewestFirst(BasePagination):
     def get_paginated_response(self, data: Any) -> Response:
         links = {"next": self._link(self.next), "previous": self._link(self.previous)}
         header = ", ".join(f'<{url}>; rel="{name}"' for name, url in links.items() if url)
-        return Response(
-            {"results": data, **links, "next_cursor": self.next}, headers={"Link": header} if header else None
-        )
+        headers = {"Vary": "Accept", **({"Link": header} if header else {})}
+        return Response({"results": data, **links, "next_cursor": self.next}, headers=headers)
 
     def _link(self, cursor: str | None) -> str | None:
         return cursor and replace_query_param(self.request.build_absolute_uri(), "cursor", cursor)

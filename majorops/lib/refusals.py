@@ -18,7 +18,7 @@ from rest_framework.settings import api_settings
 
 from majorops.lib.errors import DomainError
 from majorops.lib.problems import CONTENT_TYPE, domain_problem, problem
-from majorops.lib.rest import TooLarge
+from majorops.lib.rest import CSV, TooLarge, is_list
 
 
 class Refused(exceptions.APIException):
@@ -123,7 +123,7 @@ class Problem(serializers.Serializer[Any]):
 
 IDEMPOTENCY_KEY = OpenApiParameter(
     "Idempotency-Key",
-    str,
+    {"type": "string", "pattern": "^[!-~]{1,255}$"},
     OpenApiParameter.HEADER,
     description="A new one for each thing you want done. Under the same key a request is not carried out again.",
 )
@@ -140,4 +140,6 @@ class ProblemSchema(AutoSchema):
         responses = super()._get_response_bodies(direction)
         if direction == "response":
             responses["default"] = self._get_response_for_code(Problem, "default", media_types=[CONTENT_TYPE])
+            if is_list(self.view, self.method):
+                responses["200"]["content"][CSV.media_type] = {"schema": {"type": "string"}}
         return responses

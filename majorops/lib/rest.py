@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import math
-import re
 from collections.abc import Mapping
 from datetime import datetime
 from typing import IO, Any
@@ -13,17 +10,15 @@ import orjson
 from django.utils.functional import Promise
 from drf_orjson_renderer.renderers import ORJSONRenderer
 from rest_framework import exceptions
+from rest_framework.negotiation import DefaultContentNegotiation
 from rest_framework.parsers import BaseParser
+from rest_framework.renderers import BaseRenderer
 from rest_framework.response import Response
 
+from majorops.lib import safe_json, tables
 from majorops.lib.times import iso
 
 MAX_BYTES = 1024 * 1024
-MAX_DEPTH = 32
-#: What every database and every JSON reader holds exactly enough.
-MAX_INTEGER = 2**63 - 1
-#: PostgreSQL cannot store U+0000; a stored half of a surrogate pair breaks every list it is in.
-_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
 
 class TooLarge(exceptions.APIException):
@@ -49,53 +44,12 @@ class JSONParser(BaseParser):
 def parse_json(body: bytes) -> object:
     """The value in `body`. Raises ParseError, or ValidationError for a number that cannot be stored."""
     try:
-        value = json.loads(
-            body.decode(), object_pairs_hook=_without_duplicates, parse_constant=float, parse_int=_integer
-        )
-    except UnicodeDecodeError:
-        raise exceptions.ParseError("The body is not UTF-8 text.") from None
-    except json.JSONDecodeError as error:
-        raise exceptions.ParseError(f"The body is not JSON: {error}.") from None
-    except RecursionError:
-        raise _too_deep() from None
-    _check(value, ())
-    return value
-
-
-def _too_deep() -> exceptions.ParseError:
-    return exceptions.ParseError(f"The body is nested too deeply: {MAX_DEPTH} levels are allowed.")
-
-
-def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise exceptions.ParseError(f"{twice!a} occurs twice in one object. Send it once.")
-    return found
-
-
-def _integer(digits: str) -> float:
-    """An int, or infinity where it is too large: Python's int() raises beyond some thousand digits."""
-    number = int(digits) if len(digits) <= 20 else math.inf
-    return number if abs(number) <= MAX_INTEGER else math.inf
-
-
-def _check(value: object, path: tuple[str, ...]) -> None:
-    if isinstance(value, str):
-        if _UNSTORABLE.search(value):
-            where = f"The text at /{'/'.join(path)}" if path else "The text"
-            raise exceptions.ParseError(f"{where} contains a NUL character or half of a surrogate pair. Remove it.")
-    elif isinstance(value, float):
-        if not math.isfinite(value):
-            told = "This must be a finite number. If it is not known, leave it out or send null."
-            raise exceptions.ValidationError({".".join(path): [told]} if path else [told], "not_a_number")
-    elif isinstance(value, dict | list):
-        if len(path) == MAX_DEPTH:
-            raise _too_deep()
-        for name, item in value.items() if isinstance(value, dict) else enumerate(value):
-            _check(str(name), path)
-            _check(item, (*path, str(name)))
+        return safe_json.parse(body)
+    except safe_json.NotFinite as error:
+        told = {".".join(error.path): [error.message]} if error.path else [error.message]
+        raise exceptions.ValidationError(told, "not_a_number") from None
+    except safe_json.NotJson as error:
+        raise exceptions.ParseError(error.message) from None
 
 
 class JSONRenderer(ORJSONRenderer):
@@ -110,6 +64,40 @@ class JSONRenderer(ORJSONRenderer):
         if isinstance(obj, Promise):
             return str(obj)
         raise TypeError(f"{type(obj).__name__} cannot be shown as JSON.")
+
+
+class CSV(BaseRenderer):
+    """A page of a list as a table: one column for each field, `alert.customerCount` for one inside another."""
+
+    media_type = "text/csv"
+    format = "csv"
+    charset = "utf-8"
+
+    def render(
+        self, data: Any, accepted_media_type: str | None = None, renderer_context: Mapping[str, Any] | None = None
+    ) -> str | bytes:
+        context = renderer_context or {}
+        if not (isinstance(data, Mapping) and "results" in data):
+            return JSONRenderer().render(data, accepted_media_type, renderer_context)
+        rows = [tables.flat(row) for row in data["results"]]
+        # A list without rows still says what its columns are called.
+        empty = [] if rows else list(context["view"].get_serializer().fields)
+        context["response"]["Content-Disposition"] = 'attachment; filename="list.csv"'
+        context["response"]["X-Content-Type-Options"] = "nosniff"
+        return tables.csv_text(rows, empty)
+
+
+def is_list(view: Any, method: str | None) -> bool:
+    return method == "GET" and hasattr(view, "list") and getattr(view, "pagination_class", None) is not None
+
+
+class Negotiation(DefaultContentNegotiation):
+    """Every list can also be had as CSV."""
+
+    def select_renderer(self, request: Any, renderers: Any, format_suffix: str | None = None) -> Any:
+        if is_list(request.parser_context["view"], request.method):
+            renderers = [*renderers, CSV()]
+        return super().select_renderer(request, renderers, format_suffix)
 
 
 def problem_handler(exc: Exception, context: Any) -> Response | None:

@@ -25,6 +25,18 @@ CHANGED_HERE = (
     "accounts.Integration",
     "teams.Team",
     "kpis.KpiDefinition",
+    "majorops.Schedule",
+    "incidents.StatusComponent",
+    "incidents.ReviewSection",
+    "incidents.ContributingFactor",
+    "incidents.Endpoint",
+    "incidents.IntakeSource",
+    "incidents.CannedText",
+    "kpis.AlertRule",
+    "kpis.FactKind",
+    "kpis.SubjectType",
+    "kpis.Subject",
+    "kpis.PersonalGrant",  # ended, never edited
     "kpis.CreditSetting",  # a version more, never another one in its place
 )
 

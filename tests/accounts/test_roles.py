@@ -17,6 +17,7 @@ MAY = {
     Can.READ_EXEC_KPIS: {"mim", "executive", "admin"},
     Can.READ_INTERNAL_KPIS: {"mim", "admin"},
     Can.WRITE_KPIS: {"mim", "admin"},
+    Can.WRITE_FACTS: {"mim", "admin"},
     Can.ADMINISTER: {"admin"},
 }
 

@@ -122,10 +122,10 @@ def test_an_incident_manager_begins_at_the_only_running_incident(
     assert begins_at(mim, page_as) == wanted
 
 
-@pytest.mark.parametrize("role", [Role.STAKEHOLDER, Role.EXECUTIVE])
-def test_others_begin_at_the_list(page_as: Knock, role: Role) -> None:
+@pytest.mark.parametrize(("role", "page"), [(Role.STAKEHOLDER, "/incidents/"), (Role.EXECUTIVE, "/exec/")])
+def test_others_begin_at_their_list(page_as: Knock, role: Role, page: str) -> None:
     IncidentFactory()
-    assert begins_at(UserFactory(role=role), page_as) == "/incidents/"
+    assert begins_at(UserFactory(role=role), page_as) == page
 
 
 def test_a_called_engineer_begins_at_their_incident(engineer: User, mim: User, page_as: Knock) -> None:

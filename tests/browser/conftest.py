@@ -92,6 +92,9 @@ def _browsing(browser: Browser, url: str) -> Iterator[Browse]:
 
 def axe(page: Page) -> None:
     """No serious or critical accessibility finding. Names each rule and the elements that break it."""
+    page.evaluate(
+        "Promise.all(document.getAnimations().map((each) => each.finished))"
+    )  # what fades in has no contrast yet
     found = Axe().run(page).response["violations"]
     grave = [
         f"{rule['id']} ({rule['impact']}): {', '.join(str(node['target'][0]) for node in rule['nodes'][:5])}"
@@ -104,4 +107,13 @@ def axe(page: Page) -> None:
 def fits(page: Page) -> None:
     """Nothing sticks out to the side (WCAG 1.4.10)."""
     wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
-    assert wide <= 0, f"{wide} px stick out"
+    if wide > 0:
+        who = page.evaluate(STICKS_OUT)
+        raise AssertionError(f"{wide} px stick out: {who}")
+
+
+#: What reaches beyond the screen and is not inside something that scrolls by itself.
+STICKS_OUT = """() => [...document.querySelectorAll("main *")]
+    .filter((each) => each.getBoundingClientRect().right > innerWidth + 1)
+    .filter((each) => !each.closest("[class*=scroll], nav, table"))
+    .slice(0, 3).map((each) => `${each.tagName}.${each.className} ${each.textContent.trim().slice(0, 40)}`)"""

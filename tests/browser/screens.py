@@ -60,7 +60,14 @@ SHOTS = [
     Shot("responder", "oncall", f"/r/{LIVE}", "For whoever was paged: one button, then the bridge."),
     Shot("stakeholder", "stakeholder", f"/incidents/{LIVE}/", "What stakeholders are told, and when they hear more."),
     Shot("executive", "executive", f"/incidents/{LIVE}/", "Business impact and risk, for executives."),
+    Shot("brief", "stakeholder", f"/incidents/{LIVE}/brief", "The brief: what is new, and when the next word comes."),
+    Shot("exec-list", "executive", "/exec/", "What goes on, the longest overdue promise first."),
+    Shot("exec-brief", "executive", f"/incidents/{LIVE}/exec", "One page to decide on, which prints on one sheet."),
+    Shot("summary", "mim", f"/incidents/{LIVE}/summary", "The executive summary: drafted, then accepted by a person."),
     Shot("resolved", "mim", f"/incidents/{PAST}/", "An incident that is over: the clocks stand."),
+    Shot("review", "mim", f"/incidents/{PAST}/review", "A learning review, begun with what the record knows."),
+    Shot("reviews", "mim", "/reviews/", "Which reviews are owed, and which are late."),
+    Shot("survey", "mim", f"/incidents/{PAST}/survey", "How well people were kept informed."),
     Shot("incident-kpis", "mim", f"/incidents/{PAST}/kpis", "The KPIs of one incident."),
     Shot("kpis", "mim", "/kpis", "The catalogue: one definition for each KPI."),
     Shot("kpi", "mim", "/kpis/mttr", "One KPI: its formula, targets, figures and every version of its definition."),
@@ -71,6 +78,8 @@ SHOTS = [
     Shot("teams", "mim", "/teams/", "Every team's dispatch credit, level by level."),
     Shot("team", "mim", "/teams/database/", "One team: its class, what made it, and what would move it."),
     Shot("admin", "admin", "/admin/", "Administration."),
+    Shot("status", "stakeholder", "/status/", "The anonymous status page: what goes on, and the last two weeks."),
+    Shot("status-incident", "stakeholder", "/status/{public}/", "One incident, as everybody may read it."),
     Shot("definition", "admin", "{definition}", "A KPI definition, as its owner edits it."),
     Shot(
         "preview",
@@ -88,14 +97,20 @@ FIND = """
 import json
 from django.urls import reverse
 from accounts.models import User
-from incidents.models import Incident
+from incidents.models import Incident, StatusComponent
 from teams.models import Membership, Team
 from kpis.models import KpiDefinition, KpiObservation
+PUBLISHED = {"active": "Orders fail in region West", "resolved": "Search was slow"}
+for row in Incident.objects.order_by("-detected_at")[:8]:
+    Incident.objects.filter(pk=row.pk).update(publish_status=True, public_title=PUBLISHED.get(row.status, "Incident"))
+StatusComponent.objects.create(name="Checkout", description="Baskets and payment.", systems=["Orders"])
+StatusComponent.objects.create(name="Search", position=1)
 oncall = User.objects.create_user("oncall@example.com", display_name="P. Nowak", role="stakeholder")
 Membership.objects.create(team=Team.objects.get(slug="payments"), user=oncall)
 rows = KpiObservation.objects.current().filter(kpi="mttr", window="all", dims_key="")
 print(json.dumps({
     "live": Incident.objects.get(status="active").pk,
+    "public": Incident.objects.get(status="active").public_id,
     "past": Incident.objects.filter(status="resolved", severity="critical").latest("detected_at").pk,
     "why": reverse("kpis:observation", args=["mttr", rows.latest("timestamp").pk]),
     "definition": reverse("admin:kpis_kpidefinition_change", args=["mttr"]),
@@ -110,7 +125,8 @@ def demo(folder: Path) -> Iterator[tuple[str, dict[str, str]]]:
 
     environment = {
         **os.environ, "DEBUG": "1", "MAJOROPS_AUTH_MODE": "dev", "DATABASE_URL": f"sqlite:///{folder}/demo.sqlite3",
-        "DJANGO_SETTINGS_MODULE": "majorops.settings",
+        "DJANGO_SETTINGS_MODULE": "majorops.settings", "MAJOROPS_STATUS_PAGE": "1",
+        "MAJOROPS_STATUS_NAME": "Example", "MAJOROPS_STATUS_FOLDER": f"{folder}/status",
     }  # fmt: skip
 
     def run(*arguments: str) -> str:

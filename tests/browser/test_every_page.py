@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
+from django.conf import LazySettings
 from playwright.sync_api import expect
 
 from accounts.models import User
 from incidents import actions
-from incidents.models import Incident
+from incidents.models import Incident, StatusComponent
 from kpis.compute import backfill
 from kpis.models import KpiDefinition, KpiObservation
 from majorops.lib.ulid import new_ulid
 from tests.browser.conftest import LOOKS, Browse, axe, fits
-from tests.factories import NOON, TeamFactory, stamp
+from tests.factories import EVENING, NOON, TeamFactory, stamp
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -22,20 +24,27 @@ PAGES = {
     "mim": [
         "/incidents/", "/incidents/new", "/incidents/{open}/", "/incidents/{open}/log", "/incidents/{open}/edit",
         "/incidents/{open}/resolve", "/incidents/{open}/kpis", "/incidents/{open}/correct/{entry}",
-        "/incidents/{done}/", "/incidents/{done}/reopen", "/incidents/{done}/kpis", "/r/{open}", "/kpis", "/kpis/mttr",
+        "/incidents/{done}/", "/incidents/{done}/reopen", "/incidents/{done}/kpis", "/r/{open}",
+        "/incidents/{done}/review", "/incidents/{done}/survey", "/incidents/{done}/link", "/incidents/new/past",
+        "/reviews/", "/follow-ups/", "/calendar", "/kpis", "/kpis/mttr",
         "/kpis/mttr/observations/{why}", "/scorecards/exec", "/scorecards/stakeholder", "/scorecards/readiness",
-        "/who", "/incidents/{absent}/",
+        "/who", "/incidents/{absent}/", "/incidents/{open}/brief",
+        "/incidents/{open}/exec", "/incidents/{open}/summary",
     ],
     "stakeholder": [
         "/incidents/", "/incidents/{open}/", "/incidents/{open}/log", "/kpis", "/scorecards/stakeholder",
         "/incidents/new", "/scorecards/exec", "/incidents/{absent}/",
+        "/incidents/{open}/brief", "/incidents/{done}/brief",
     ],
+    "executive": ["/exec/", "/exec/?kiosk=1", "/incidents/{open}/exec", "/incidents/{done}/exec"],
     "admin_user": ["/incidents/{open}/", "/kpis", "/scorecards/exec"],
+    # Whoever it is, the status page is the same.
+    "engineer": ["/status/", "/status/history", "/status/{public}/", "/status/never-there/"],
 }  # fmt: skip
 
 
 @pytest.fixture
-def world(mim: User) -> dict[str, str]:
+def world(mim: User, settings: LazySettings, tmp_path: Path) -> dict[str, str]:
     """An open incident and one that is over, with figures."""
     now = stamp(mim)
     ids = {}
@@ -43,8 +52,14 @@ def world(mim: User) -> dict[str, str]:
         incident = actions.open_incident(title="Checkout fails", severity="critical", stamp=now, customer_count=12)
         actions.page_team(incident, TeamFactory(), stamp=now)
         actions.post_entry(incident, "Failover started", stamp=now)
-        actions.cut_milestone(incident, title="Known", body="It is known.", stamp=now)
+        actions.cut_milestone(incident, title="Known", body="It is known.", next_update_eta=EVENING, stamp=now)
         ids[name] = incident.pk
+    settings.MAJOROPS_STATUS_PAGE, settings.MAJOROPS_STATUS_FOLDER = True, str(tmp_path)
+    StatusComponent.objects.create(name="Checkout", group="Shop", description="Baskets and orders.", systems=["web"])
+    for pk in ids.values():
+        row = Incident.objects.get(pk=pk)
+        actions.edit_incident(row, {"publish_status": True, "public_title": "Orders fail"}, stamp=now)
+    ids["public"] = Incident.objects.get(pk=ids["open"]).public_id
     actions.resolve(Incident.objects.get(pk=ids["done"]), summary="Fixed.", reason="Small", stamp=stamp(mim, NOON))
     for slug in ("mttr", "mtta", "cadence-adherence", "team-page-to-bridge"):
         backfill(KpiDefinition.objects.get(slug=slug), as_of=NOON)

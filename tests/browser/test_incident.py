@@ -69,7 +69,7 @@ def log(page: Page) -> Locator:
 
 def tab_to(page: Page, target: Locator) -> None:
     """Tab, until the focus is there."""
-    for _ in range(80):
+    for _ in range(160):
         page.keyboard.press("Tab")
         if target.evaluate("element => element === document.activeElement"):
             return
@@ -368,7 +368,13 @@ def test_demoted_persons_page_says_so_and_shows_nothing_new(
     page, witness = browse_site(deputy, path(incident)), browse_site(mim, path(incident))
     User.objects.filter(pk=deputy.pk).update(**change)
     say(witness, "planted-secret")
-    actions.cut_milestone(incident, title="Public word", body="-", stamp=stamp(mim, timezone.now()))
+    actions.cut_milestone(
+        incident,
+        title="Public word",
+        body="-",
+        next_update_eta=timezone.now() + timedelta(hours=1),
+        stamp=stamp(mim, timezone.now()),
+    )
     expect(log(witness)).to_contain_text("Public word", timeout=SOON)
     expect(page.locator("#live-stale")).to_contain_text(says, timeout=SOON)
     for told in ("planted-secret", "Public word"):

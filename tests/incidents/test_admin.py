@@ -11,7 +11,7 @@ from accounts.models import User
 from incidents import actions
 from incidents.models import Incident
 from tests.cast import Knock
-from tests.factories import NOON, IncidentFactory, TeamFactory, TimelineEventFactory, stamp
+from tests.factories import EVENING, NOON, IncidentFactory, TeamFactory, TimelineEventFactory, stamp
 
 pytestmark = pytest.mark.django_db
 
@@ -31,7 +31,9 @@ def busy(mim: User) -> Incident:
     for number in range(10):
         actions.page_team(incident, TeamFactory(), stamp=stamp(mim), user=mim)
         actions.post_update(incident, f"Update {number}", visibility="public", stamp=stamp(mim))
-        actions.cut_milestone(incident, title=f"Cut {number}", body="We know more.", stamp=stamp(mim))
+        actions.cut_milestone(
+            incident, title=f"Cut {number}", body="We know more.", next_update_eta=EVENING, stamp=stamp(mim)
+        )
     return incident
 
 

@@ -14,7 +14,7 @@ from incidents import actions
 from incidents.lifecycle import Phase
 from incidents.models import Incident, Milestone, Participant, PhaseEntry, TeamPage, TimelineEvent
 from teams.models import Membership
-from tests.factories import NOON, TeamFactory, UserFactory, at, stamp
+from tests.factories import EVENING, NOON, TeamFactory, UserFactory, at, stamp
 from tests.races import race
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -56,7 +56,11 @@ def test_resolve_and_reopen_have_one_winner_each(incident: Incident) -> None:
 
 def test_milestones_are_numbered_without_gap_or_double(incident: Incident) -> None:
     for _ in range(ROUNDS):
-        verdicts = race(lambda i: actions.cut_milestone(incident, title=f"News {i}", body="x", stamp=stamp()))
+        verdicts = race(
+            lambda i: actions.cut_milestone(
+                incident, title=f"News {i}", body="x", next_update_eta=EVENING, stamp=stamp()
+            )
+        )
         assert verdicts == {"won": 8}
     assert list(Milestone.objects.values_list("sequence", flat=True)) == list(range(1, 8 * ROUNDS + 1))
 

@@ -18,6 +18,7 @@ from incidents.models import Incident, Milestone, RoleAssignment, StatusUpdate, 
 from teams.models import Team
 from tests.cast import Knock
 from tests.factories import (
+    EVENING,
     NOON,
     IncidentFactory,
     TeamFactory,
@@ -178,7 +179,7 @@ def test_new_incident_shows_its_first_steps_until_they_are_done(page_as: Knock, 
     text = Page(page_as(mim).get(path(incident)).content.decode()).text
     assert "○ Take command ✓ Page the team that can fix it done ✓ Add the bridge link done ○ Cut the first" in text
     actions.assign_role(incident, "mim", user=mim, stamp=stamp(mim))
-    actions.cut_milestone(incident, title="One", body="x", stamp=stamp(mim, at("12:30")))
+    actions.cut_milestone(incident, title="One", body="x", next_update_eta=EVENING, stamp=stamp(mim, at("12:30")))
     assert 'aria-labelledby="first-title" hidden' in page_as(mim).get(path(incident)).content.decode()
 
 
@@ -234,7 +235,7 @@ def long_log(incident: Incident, mim: User) -> Incident:
         actions.correct_entry(incident, row, title="Better", stamp=stamp(mim, at("12:59")))
     for _ in range(5):
         TeamPageFactory(incident=incident)
-        actions.cut_milestone(incident, title="One", body="x", stamp=stamp(mim, at("12:59")))
+        actions.cut_milestone(incident, title="One", body="x", next_update_eta=EVENING, stamp=stamp(mim, at("12:59")))
     UserFactory.create_batch(30)
     return incident
 

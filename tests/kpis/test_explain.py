@@ -89,6 +89,7 @@ def test_g6_every_promise_is_a_row_and_the_first_milestone_is_none(mim: User) ->
     incident = IncidentFactory(detected_at=at("09:50"))
     promise(incident, "10:00", "10:30")
     promise(incident, "10:30:00.000", "11:00")
+    actions.change_status(incident, "monitoring", stamp=stamp(when=at("10:45")))
     promise(incident, "11:00:00.001", None)
     actions.resolve(incident, summary="Over.", stamp=stamp(when=at("11:45")))
     found = explain(computed("cadence-adherence"), mim)
@@ -176,11 +177,14 @@ def test_facts_that_are_not_for_the_reader_stay_out(executive: User, mim: User) 
 
 
 def test_single_people_are_explained_to_nobody(client_as: Knock, admin_user: User, mim: User) -> None:
+    """Nothing is stored of them any more; a figure from before is found by nobody."""
     TeamPageFactory(
         incident=IncidentFactory(closed=True, detected_at=at("09:50")), paged_at=at("10:00"), user=mim,
         arrived_at=at("10:04"), arrival_source="self",
     )  # fmt: skip
+    KpiDefinition.objects.filter(slug="engineer-response-time").update(is_personal=False)
     stored = computed("engineer-response-time")
+    KpiDefinition.objects.filter(slug="engineer-response-time").update(is_personal=True)
     address = f"/api/v1/kpis/engineer-response-time/observations/{stored.pk}/rows"
     assert client_as(admin_user).get(address).status_code == 404
 

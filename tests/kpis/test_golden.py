@@ -114,7 +114,12 @@ def test_g5_a_team_called_again_before_it_came_is_one_dispatch() -> None:
 
 def promise(incident: object, cut: str, due: str | None) -> None:
     actions.cut_milestone(
-        incident, title="News", body="Work goes on.", stamp=stamp(when=at(cut)), next_update_eta=due and at(due)
+        incident,
+        title="News",
+        body="Work goes on.",
+        stamp=stamp(when=at(cut)),
+        next_update_eta=due and at(due),
+        no_promise_reason="We watch it",
     )
 
 
@@ -122,6 +127,7 @@ def test_g6_exactly_on_time_is_on_time_and_a_millisecond_late_is_late() -> None:
     incident = IncidentFactory(detected_at=at("09:50"))
     promise(incident, "10:00", "10:30")
     promise(incident, "10:30:00.000", "11:00")
+    actions.change_status(incident, "monitoring", stamp=stamp(when=at("10:45")))
     promise(incident, "11:00:00.001", None)
     actions.resolve(incident, summary="Over.", stamp=stamp(when=at("11:45")))
     run("cadence-adherence")

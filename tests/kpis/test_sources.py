@@ -62,13 +62,13 @@ def test_participants_of_restricted_incidents_are_in_no_rollup() -> None:
     assert overall().n == 0
 
 
-def test_decisions_have_no_table_yet_and_a_kpi_of_them_is_proposed() -> None:
+def test_without_a_decision_a_kpi_of_them_is_proposed() -> None:
     backfill(defined(counting("decisions", "decided_at")), as_of=TOMORROW)
     assert (overall().value, overall().evidence) == (None, "proposed")
     assert overall().evidence_reasons[0]["words"] == "Never received: decisions."
 
 
-@pytest.mark.parametrize("source", ["fact:deployed", "fact:deploy.*", "subjects", "auth_user"])
+@pytest.mark.parametrize("source", ["fact:undeclared", "fact:undeclared.*", "auth_user"])
 def test_a_source_that_nothing_declares_is_refused_when_the_formula_is_saved(source: str) -> None:
     with pytest.raises(Invalid) as refused:
         check_spec(counting(source, "occurred_at"), "count")

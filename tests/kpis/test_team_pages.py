@@ -157,3 +157,21 @@ def test_the_rule_is_told_with_the_numbers_that_hold() -> None:
     told = " ".join(rule_in_words(in_force(AS_OF)))
     for words in ("70 points", "5 min at Box 3", "2 min at Box 3, 5 min at Box 2. Scored", "z = 1.282", "Box 3 0.5"):
         assert words in told
+
+
+def test_teams_and_dispatches_as_files(page_as: Knock, mim: User, executive: User, teams: dict[str, Team]) -> None:
+    lines = page_as(mim).get("/teams/?format=csv&window=90d").content.decode().splitlines()
+    assert lines[0].startswith("team,name,box,class,points,status,n,met,")
+    assert [line.split(",")[:4] for line in lines if line.startswith("prompt") and "box3" in line] == [
+        ["prompt", "Prompt", "box3", "1"]
+    ]
+    told = page_as(mim).get("/teams/slow/?format=csv&box=box3").content.decode().splitlines()
+    assert len(told) == 11
+    assert sum(",missed," in line for line in told) == 7
+    assert len(page_as(executive).get("/teams/slow/?format=csv").content.decode().splitlines()) == 1
+
+
+def test_members_of_a_team_find_the_way_to_it(page_as: Knock, engineer: User, teams: dict[str, Team]) -> None:
+    assert 'href="/teams/"' not in page_as(engineer).get("/kpis").content.decode()
+    Membership.objects.create(team=teams["slow"], user=engineer)
+    assert 'href="/teams/"' in page_as(engineer).get("/kpis").content.decode()

@@ -10,10 +10,10 @@ import pytest
 from django.core.exceptions import ValidationError
 
 from accounts.models import User
-from incidents import actions, paging
+from incidents import actions, outbox, paging
 from incidents.lifecycle import Kind
 from incidents.models import Delivery, DeliveryAttempt, DeliveryState, Incident, TeamPage
-from majorops.lib.outgoing import AddressRefused, is_public, only_public
+from majorops.lib.outgoing import AddressRefused, NotSent, is_public, only_public
 from teams.addresses import check_urls, masked
 from teams.models import Team
 from tests.cast import Knock
@@ -52,7 +52,7 @@ def states() -> list[str]:
 def test_a_page_is_queued_for_each_address_and_sent_by_the_worker(phone: Receiver) -> None:
     page(phone.url, phone.url.replace("/hook", "/other"))
     assert (states(), phone.heard) == (["waiting", "waiting"], [])
-    assert paging.deliver_due(NOON).sent == 2
+    assert outbox.deliver_due(NOON).sent == 2
     assert (states(), len(phone.heard)) == (["sent", "sent"], 2)
 
 
@@ -64,9 +64,9 @@ def test_paging_from_the_command_page_does_not_send(mim: User, page_as: Knock, p
 
 def test_a_second_call_is_sent_too(phone: Receiver) -> None:
     first = page(phone.url)
-    paging.deliver_due(NOON)
+    outbox.deliver_due(NOON)
     actions.page_team(first.incident, first.team, stamp=stamp())
-    paging.deliver_due(NOON)
+    outbox.deliver_due(NOON)
     assert "Database is called (call 2): Checkout fails" in phone.heard[1]["message"]
 
 
@@ -87,7 +87,7 @@ def test_a_refused_page_queues_nothing(phone: Receiver) -> None:
 
 def test_the_message_says_what_and_where_and_nothing_internal(phone: Receiver) -> None:
     sent = page(phone.url, bridge_url="https://meet.example.com/abc", description="the DBA dropped the table")
-    paging.deliver_due(NOON)
+    outbox.deliver_due(NOON)
     assert phone.heard[0]["title"] == "Critical: Checkout fails"
     assert phone.heard[0]["message"] == (
         "Database is called: Checkout fails\nBridge: https://meet.example.com/abc\n"
@@ -97,7 +97,7 @@ def test_the_message_says_what_and_where_and_nothing_internal(phone: Receiver) -
 
 def test_a_restricted_incident_is_not_named(phone: Receiver) -> None:
     page(phone.url, restricted=True, bridge_url="https://meet.example.com/abc")
-    paging.deliver_due(NOON)
+    outbox.deliver_due(NOON)
     assert phone.heard[0]["title"] == "Critical: a restricted incident"
     assert "Checkout" not in str(phone.heard)
     assert "meet.example.com" not in str(phone.heard)
@@ -105,7 +105,7 @@ def test_a_restricted_incident_is_not_named(phone: Receiver) -> None:
 
 def test_a_drill_says_so_first(phone: Receiver) -> None:
     page(phone.url, kind=Kind.DRILL)
-    paging.deliver_due(NOON)
+    outbox.deliver_due(NOON)
     assert phone.heard[0]["title"].startswith("DRILL: ")
 
 
@@ -115,10 +115,10 @@ def test_a_drill_says_so_first(phone: Receiver) -> None:
 def test_a_failure_is_tried_again_later_and_then_arrives() -> None:
     with receiver(500, 200) as phone:
         page(phone.url)
-        paging.deliver_due(NOON)
+        outbox.deliver_due(NOON)
         assert states() == ["waiting"]
-        assert paging.deliver_due(NOON + timedelta(seconds=9)).sent == 0
-        assert paging.deliver_due(NOON + timedelta(seconds=10)).sent == 1
+        assert outbox.deliver_due(NOON + timedelta(seconds=9)).sent == 0
+        assert outbox.deliver_due(NOON + timedelta(seconds=10)).sent == 1
     assert [(one.number, one.was_sent) for one in DeliveryAttempt.objects.order_by("number")] == [(1, False), (2, True)]
 
 
@@ -129,7 +129,7 @@ def test_a_dead_receiver_is_given_up_after_four_tries_and_every_try_is_kept() ->
     now = NOON
     for wait in (0, 10, 60, 300, 9_999):
         now += timedelta(seconds=wait)
-        paging.deliver_due(now)
+        outbox.deliver_due(now)
     assert states() == ["failed"]
     tries = DeliveryAttempt.objects.order_by("number")
     assert [one.number for one in tries] == [1, 2, 3, 4]
@@ -143,19 +143,19 @@ def test_a_worker_that_died_leaves_its_delivery_to_another(phone: Receiver) -> N
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        paging.deliver_due(NOON, by=dies)
-    assert paging.deliver_due(NOON + timedelta(seconds=30)).sent == 0
-    assert paging.deliver_due(NOON + paging.LEASE).sent == 1
+        outbox.deliver_due(NOON, by=dies)
+    assert outbox.deliver_due(NOON + timedelta(seconds=30)).sent == 0
+    assert outbox.deliver_due(NOON + outbox.LEASE).sent == 1
 
 
 def test_two_workers_send_once(phone: Receiver) -> None:
     page(phone.url)
 
     def meanwhile(url: str, title: str, body: str) -> None:
-        assert paging.deliver_due(NOON).sent == 0
+        assert outbox.deliver_due(NOON).sent == 0
         paging.send(url, title, body)
 
-    paging.deliver_due(NOON, by=meanwhile)
+    outbox.deliver_due(NOON, by=meanwhile)
     assert len(phone.heard) == 1
 
 
@@ -166,14 +166,14 @@ def test_nobody_is_rung_out_of_bed_once_the_team_answered(phone: Receiver, answe
         actions.acknowledge_page(sent.incident, sent, stamp=stamp())
     else:
         actions.resolve(sent.incident, summary="It is over.", stamp=stamp())
-    assert paging.deliver_due(NOON).dropped == 1
+    assert outbox.deliver_due(NOON).dropped == 1
     assert (states(), phone.heard) == (["dropped"], [])
 
 
 def test_an_address_that_was_taken_away_is_not_used(phone: Receiver) -> None:
     sent = page(phone.url)
     Team.objects.filter(pk=sent.team_id).update(notification_urls="")
-    paging.deliver_due(NOON)
+    outbox.deliver_due(NOON)
     assert phone.heard == []
     assert DeliveryAttempt.objects.get().error == "The address was taken off the team."
 
@@ -181,11 +181,11 @@ def test_an_address_that_was_taken_away_is_not_used(phone: Receiver) -> None:
 def test_what_was_sent_can_be_sent_again_and_keeps_its_history(phone: Receiver) -> None:
     page(phone.url)
     first = Delivery.objects.get()
-    with pytest.raises(paging.StillWaiting):
-        paging.redeliver(first, now=NOON)
-    paging.deliver_due(NOON)
-    paging.redeliver(first, now=NOON)
-    assert paging.deliver_due(NOON).sent == 1
+    with pytest.raises(outbox.StillWaiting):
+        outbox.redeliver(first, now=NOON)
+    outbox.deliver_due(NOON)
+    outbox.redeliver(first, now=NOON)
+    assert outbox.deliver_due(NOON).sent == 1
     assert (states(), len(phone.heard)) == (["sent", "sent"], 2)
 
 
@@ -199,7 +199,7 @@ refuses = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWa
 def test_a_private_address_is_refused_and_never_reached(settings: Any, phone: Receiver) -> None:
     settings.MAJOROPS_PAGES_TO_PRIVATE = False
     page(phone.url)
-    paging.deliver_due(NOON)
+    outbox.deliver_due(NOON)
     assert phone.heard == []
     assert "private network" in DeliveryAttempt.objects.get().error
 
@@ -208,7 +208,7 @@ def test_a_private_address_is_refused_and_never_reached(settings: Any, phone: Re
 @pytest.mark.parametrize("host", ["localhost", "127.1", "2130706433", "0x7f000001", "[::1]", "[::ffff:127.0.0.1]"])
 def test_no_spelling_of_a_private_address_gets_through(settings: Any, phone: Receiver, host: str) -> None:
     settings.MAJOROPS_PAGES_TO_PRIVATE = False
-    with pytest.raises((AddressRefused, paging.NotSent)):
+    with pytest.raises((AddressRefused, NotSent)):
         paging.send(f"json://{host}:{phone.server_port}/?cto=1&rto=1", "title", "body")
     assert phone.heard == []
 
@@ -260,7 +260,7 @@ def test_addresses_are_shown_without_their_secrets() -> None:
 def test_the_board_says_how_sending_stands(mim: User, page_as: Knock, answers: tuple[int, ...], word: str) -> None:
     with receiver(*answers) as phone:
         sent = page(phone.url)
-        paging.deliver_due(NOON)
+        outbox.deliver_due(NOON)
     assert word in page_as(mim).get(f"/incidents/{sent.incident_id}/").content.decode()
 
 
@@ -269,7 +269,7 @@ def test_a_browser_hears_that_a_message_was_sent(mim: User, phone: Receiver) -> 
 
     sent = page(phone.url)
     before = state_for(mim, sent.incident_id, NOON)
-    paging.deliver_due(NOON)
+    outbox.deliver_due(NOON)
     after = state_for(mim, sent.incident_id, NOON)
     assert before
     assert after

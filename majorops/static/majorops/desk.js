@@ -258,6 +258,26 @@ function act(key) {
   return true;
 }
 
+// Entries of the log for a milestone: x ticks the one that has the focus, or goes on to the next; c composes.
+function pick() {
+  const boxes = all(".pick input");
+  const at = boxes.findIndex((box) => box.closest(".entry").contains(document.activeElement));
+  const next = boxes[at + 1] ?? boxes[0];
+  if (!next) return false;
+  const isFresh = at >= 0 && document.activeElement !== boxes[at];
+  const box = isFresh ? boxes[at] : next;
+  box.focus();
+  box.checked = !box.checked;
+  box.dispatchEvent(new Event("change", { bubbles: true }));
+  return true;
+}
+
+function composeFromLog() {
+  const form = one("#compose-from");
+  form?.requestSubmit();
+  return Boolean(form);
+}
+
 document.addEventListener("keydown", (event) => {
   if (event.key === "Enter" && (event.ctrlKey || event.metaKey) && event.target.form) {
     event.preventDefault();
@@ -265,8 +285,10 @@ document.addEventListener("keydown", (event) => {
   }
   // Where single keys do something, one has to get out of a field by keyboard.
   if (event.key === "Escape" && desk && isTyping(event.target)) event.target.blur();
-  if (!desk || !areKeysOn() || event.ctrlKey || event.metaKey || event.altKey || isTyping(event.target)) return;
+  if (!areKeysOn() || event.ctrlKey || event.metaKey || event.altKey || isTyping(event.target)) return;
   if (dialog?.open && event.key !== "?") return;
+  if ((event.key === "x" && pick()) || (event.key === "c" && composeFromLog())) return event.preventDefault();
+  if (!desk) return;
   const key = prefix ? `${prefix} ${event.key}` : event.key;
   prefix = !prefix && event.key === "g" ? "g" : "";
   if (key === "?") { event.preventDefault(); showKeys(); }
@@ -309,7 +331,17 @@ function inZone(time) {
   time.textContent = `${new Intl.DateTimeFormat("en-GB", parts).format(at)}${utc.endsWith("UTC") ? ` ${zoneName}` : ""}`;
 }
 
+/** Clock times are typed in the zone that is shown: the form says which. */
+function zoneForms(root = document) {
+  for (const field of all("input[data-zone]", root)) {
+    field.value = isLocal() ? new Intl.DateTimeFormat().resolvedOptions().timeZone : "";
+    const label = one('label[for$="next_update_at"]', field.form ?? undefined);
+    if (label) label.textContent = label.textContent.replace(/\([^)]*\)/, `(${isLocal() ? zoneName : "UTC"})`);
+  }
+}
+
 function showZone() {
+  zoneForms();
   const button = one("#zone");
   if (button) {
     button.hidden = false;
@@ -326,7 +358,9 @@ function prepareZone() {
   });
   new MutationObserver((changes) => {
     for (const change of changes) for (const node of change.addedNodes) {
-      if (isLocal() && node.nodeType === Node.ELEMENT_NODE) all("time[datetime]", node).forEach(inZone);
+      if (!isLocal() || node.nodeType !== Node.ELEMENT_NODE) continue;
+      all("time[datetime]", node).forEach(inZone);
+      zoneForms(node);
     }
   }).observe(document.body, { childList: true, subtree: true });
   showZone();

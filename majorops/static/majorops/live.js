@@ -44,9 +44,7 @@ function take(name, html, { force = false } = {}) {
     old.dataset.waiting = "";
     return false;
   }
-  const template = document.createElement("template");
-  template.innerHTML = html.trim();
-  const fresh = template.content.firstElementChild;
+  const fresh = parsed(html);
   if (!fresh) return true;
   for (const field of fresh.querySelectorAll("input[name=csrfmiddlewaretoken]")) field.value = pageToken();
   keepOpen(old, fresh);
@@ -101,6 +99,22 @@ export function apply(blocks) {
   for (const [name, html] of Object.entries(blocks)) take(name, html);
 }
 
+/** New entries come ahead of the blocks that will say the same. They go on top, below the day and phase they begin under. */
+function takeEntries(entries) {
+  const log = document.getElementById("live-log"), first = log?.querySelector("li.entry");
+  const added = Object.values(entries).map(parsed).filter((entry) => entry && !document.getElementById(entry.id));
+  if (!first || !added.length) return;
+  for (const entry of added) entry.classList.add("fresh");
+  first.before(...added);
+  announce(added.length, log, log.getBoundingClientRect().top < 0);
+}
+
+function parsed(html) {
+  const template = document.createElement("template");
+  template.innerHTML = html.trim();
+  return template.content.firstElementChild;
+}
+
 /** What waited, once its form is sent, emptied or left as it was. */
 function unpark() {
   for (const [name, html] of [...parked]) take(name, html);
@@ -137,6 +151,7 @@ function hear(message) {
   if (isSomebodyElse(told.role)) return refused(403);
   heard(told.now);
   if (message.lastEventId) standing = message.lastEventId;
+  if (told.entries) takeEntries(told.entries);
   if (told.blocks) apply(told.blocks);
 }
 
@@ -148,7 +163,7 @@ function listen() {
   stopPolling();
   isStreamGood = false;
   source = new EventSource(`${page.dataset.live}?has=${standing}`);
-  for (const kind of ["viewer", "beat", "blocks"]) source.addEventListener(kind, hear);
+  for (const kind of ["viewer", "beat", "entries", "blocks"]) source.addEventListener(kind, hear);
   source.onerror = () => {
     // The browser tries again by itself, unless the server said no.
     if (source?.readyState === EventSource.CLOSED) ask();
@@ -266,4 +281,15 @@ if (page) {
   setInterval(() => { tick(); state(); }, 1000);
   tick();
   listen();
+  later();
+}
+
+/** What stands beside the page and takes longer to find. Without it there is a link. */
+async function later() {
+  const place = document.querySelector("[data-later]");
+  if (!place) return;
+  try {
+    const answer = await fetch(place.dataset.later);
+    if (answer.ok && !answer.redirected) place.innerHTML = await answer.text();
+  } catch { /* the link stays */ }
 }

@@ -1,0 +1,160 @@
+"""`mim alert`: candidates, and trying out what a source would make of a body."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from django.utils import timezone
+
+from accounts.models import User
+from accounts.roles import Role
+from incidents.alerts import deciding, inbox
+from incidents.alerts.inbox import MAX_BYTES
+from incidents.cli import As, _incident, _stamp
+from incidents.models import IntakeSource, SourceAlert
+from incidents.pages import NothingHere
+from majorops.lib.errors import Invalid
+from majorops.lib.times import iso
+from majorops.lib.ulid import parse_ulid
+from majorops.lib.visibility import visible
+
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Alerts of other systems.")
+
+As_json = Annotated[bool, typer.Option("--json", help="JSON on stdout.")]
+
+
+class AlertNotFound(NothingHere):
+    """No candidate has this id. See: mim alert list"""
+
+    code = "alert_not_found"
+
+
+@app.callback()
+def alert_commands() -> None:
+    """Alerts of other systems."""
+
+
+@app.command("test")
+def try_out(
+    source: Annotated[str, typer.Argument(metavar="SOURCE", help="The slug of the source.")],
+    file: Annotated[str, typer.Argument(metavar="FILE", help="A body as the source sends it; - for stdin.")],
+    as_json: As_json = False,
+) -> None:
+    """What a source would make of a body. Nothing is written.
+
+    Example: mim alert test prometheus alert.json
+    """
+    found = visible(IntakeSource.objects.filter(slug=source), _operator()).first()
+    if found is None:
+        slugs = ", ".join(visible(IntakeSource.objects.order_by("slug"), _operator()).values_list("slug", flat=True))
+        raise NothingHere(f"No source is called {source[:60]!a}. There are: {slugs or 'none yet'}.")
+    told = inbox.preview(found, _body(file), now=timezone.now())
+    if as_json:
+        typer.echo(json.dumps(told, indent=2, ensure_ascii=False))
+        return
+    for each in told:
+        typer.echo(
+            "\n".join(f"{name:<16} {value}" for name, value in each.items() if value not in (None, "", [])) + "\n"
+        )
+    typer.echo("Nothing was written.", err=True)
+
+
+def _body(file: str) -> bytes:
+    try:
+        body = sys.stdin.buffer.read(MAX_BYTES + 1) if file == "-" else Path(file).read_bytes()
+    except OSError as error:
+        raise Invalid(f"{file} cannot be read: {error.strerror}.", field="file") from None
+    if len(body) > MAX_BYTES:
+        raise Invalid(f"The body is larger than {MAX_BYTES // 1024} KiB, which the door refuses.", field="file")
+    return body
+
+
+@app.command("list")
+def candidates(as_json: As_json = False) -> None:
+    """Candidates that wait for a person, the oldest first.
+
+    Example: mim alert list
+    """
+    rows = visible(SourceAlert.objects.waiting().select_related("source"), _operator())
+    if as_json:
+        typer.echo(json.dumps([_shown(row) for row in rows], indent=2, ensure_ascii=False))
+        return
+    for row in rows:
+        typer.echo(f"{row.pk}  {row.severity:<9} {row.state:<13} {row.source.slug:<16} {row.title}")
+    typer.echo(f"{len(rows)} wait. To make one an incident: mim alert accept ID", err=True)
+
+
+def _shown(row: SourceAlert) -> dict[str, object]:
+    return {
+        "id": row.pk,
+        "source": row.source.slug,
+        "title": row.title,
+        "severity": row.severity,
+        "state": row.state,
+        "issueTime": iso(row.issue_time),
+        "resolveTime": iso(row.resolve_time),
+        "firstSeenAt": iso(row.first_seen_at),
+        "repeats": row.repeats,
+    }
+
+
+@app.command("accept")
+def accept(
+    id: Annotated[str, typer.Argument(metavar="ID", help="The candidate's ULID.")],
+    severity: Annotated[str, typer.Option(help="critical, high, medium or low. Default: the candidate's.")] = "",
+    title: Annotated[str, typer.Option(help="Default: the candidate's.")] = "",
+    acting: As = "",
+) -> None:
+    """Opens an incident of a candidate. Its id is printed.
+
+    Example: mim alert accept 01JD8Q6Z6ZJ5C0M5RKVX9T3W4E --as mim@example.com
+    """
+    row = _candidate(id)
+    stamp = _stamp(acting, "")
+    incident = deciding.accept(row, title=title or row.title, severity=severity or row.severity, stamp=stamp)
+    typer.echo(incident.pk)
+    typer.echo(f'Opened: "{incident.title}". See it: mim incident show {incident.pk}', err=True)
+
+
+@app.command("attach")
+def attach(
+    id: Annotated[str, typer.Argument(metavar="ID", help="The candidate's ULID.")],
+    incident: Annotated[str, typer.Argument(metavar="INCIDENT", help="The open incident's ULID.")],
+    acting: As = "",
+) -> None:
+    """Attaches a candidate to an open incident.
+
+    Example: mim alert attach 01JD8Q6Z6ZJ5C0M5RKVX9T3W4E 01JD8Q7A0B1C2D3E4F5G6H7J8K --as mim@example.com
+    """
+    found = _incident(incident)
+    deciding.attach(_candidate(id), found, stamp=_stamp(acting, ""))
+    typer.echo(f'Attached to "{found.title}". Its log says so.', err=True)
+
+
+@app.command("dismiss")
+def dismiss(
+    id: Annotated[str, typer.Argument(metavar="ID", help="The candidate's ULID.")],
+    reason: Annotated[str, typer.Option(help="Why it is no incident.")],
+    acting: As = "",
+) -> None:
+    """Dismisses a candidate. It is kept, with the reason.
+
+    Example: mim alert dismiss 01JD8Q6Z6ZJ5C0M5RKVX9T3W4E --reason "Planned work" --as mim@example.com
+    """
+    deciding.dismiss(_candidate(id), reason, stamp=_stamp(acting, ""))
+    typer.echo("Dismissed. What waits still: mim alert list", err=True)
+
+
+def _candidate(id: str) -> SourceAlert:
+    try:
+        return visible(SourceAlert.objects.select_related("source"), _operator()).get(pk=parse_ulid(id))
+    except (ValueError, SourceAlert.DoesNotExist):
+        raise AlertNotFound from None
+
+
+def _operator() -> User:
+    return User(role=Role.ADMIN)

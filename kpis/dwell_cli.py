@@ -1,0 +1,91 @@
+"""`mim kpi dwell`: where the time of incidents goes; `mim kpi histograms`: rebuilds what all teams are compared by."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from kpis.dwell import Found
+
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Phase dwell, and histograms of arrivals.")
+COLUMNS = (
+    "severity", "phase", "name", "n", "incidents", "again", "goingOn", "invalid", "totalMinutes", "share",
+    "meanMinutes", "medianMinutes", "p90Minutes",
+)  # fmt: skip
+
+
+def rows_of(found: Found) -> list[dict[str, Any]]:
+    """Every phase and severity for programs and files; numbers as they are."""
+    from incidents.lifecycle import Phase
+
+    return [
+        {
+            "severity": one.severity or "all",
+            "phase": one.phase,
+            "name": Phase(one.phase).label,
+            "n": one.n,
+            "incidents": one.incidents,
+            "again": one.again,
+            "goingOn": one.going_on,
+            "invalid": one.invalid,
+            "totalMinutes": one.total,
+            "share": one.share,
+            "meanMinutes": one.mean,
+            "medianMinutes": one.median,
+            "p90Minutes": one.p90,
+        }
+        for one in found.rows
+    ]
+
+
+@app.command()
+def dwell(
+    window: Annotated[str, typer.Option(help="30d, 90d, 365d or all.")] = "90d",
+    as_json: Annotated[bool, typer.Option("--json", help="JSON on stdout.")] = False,
+) -> None:
+    """How long incidents stay in each phase, by severity; stays that came back are counted.
+
+    Example: mim kpi dwell --window 365d
+    """
+    from django.utils import timezone
+
+    from kpis.dwell import find
+    from kpis.readiness_cli import _operator
+
+    found = find(_operator(), window, timezone.now())
+    if as_json:
+        typer.echo(json.dumps(rows_of(found), indent=2))
+        return
+    typer.echo(f"{found.incidents} incidents, window {found.window}")
+    for row in rows_of(found):
+        typer.echo(
+            f"{row['severity']:<9} {row['phase']} {row['name']:<22} {_share(row['share']):>5}  "
+            f"p50 {_minutes(row['medianMinutes']):>7}  p90 {_minutes(row['p90Minutes']):>7}  "
+            f"n={row['n']:<5} again={row['again']}"
+        )
+
+
+@app.command()
+def histograms() -> None:
+    """Rebuilds times to the bridge and their daily histograms from the dispatches. Needed once an installation has
+    more than a million of them, and after two teams were merged.
+
+    Example: mim kpi histograms
+    """
+    from django.utils import timezone
+
+    from kpis.histograms import rebuild, zone
+
+    arrivals, days = rebuild(timezone.now().astimezone(zone()).date())
+    typer.echo(f"{arrivals:,} arrivals, {days:,} days of teams.")
+
+
+def _share(share: float | None) -> str:
+    return "—" if share is None else f"{100 * share:.0f} %"
+
+
+def _minutes(value: float | None) -> str:
+    return "—" if value is None else f"{value:.1f}"

@@ -1,0 +1,224 @@
+"""`mim fact`: append facts, import files of them, and look at what came in."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from enum import StrEnum
+from itertools import islice
+from pathlib import Path
+from typing import Annotated, Any, TextIO
+
+import typer
+from django.utils import timezone
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+
+from kpis.facts import files, ingest, parked, registry
+from kpis.facts.ingest import Report
+from kpis.models import Fact, FactKind
+from majorops.lib.errors import Invalid
+from majorops.lib.times import iso, parse_time
+
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Facts of other systems: append, import, look.")
+errors = Console(stderr=True)
+#: Exit code: some records were refused, the others are in.
+PARTLY_DONE = 7
+BATCH = 2000
+SHOWN = 20
+
+AsJson = Annotated[bool, typer.Option("--json", help="JSON on stdout.")]
+Source = Annotated[str, typer.Option("--source", help="Who says it; keys are told apart by it.")]
+
+
+class Format(StrEnum):
+    EVENTS = "events"
+    JOURNAL = "journal"
+    CSV = "csv"
+    GIT_LOG = "git-log"
+
+
+@app.command()
+def append(
+    kind: Annotated[str, typer.Argument(help="The fact kind, e.g. deployed.")],
+    fields: Annotated[list[str] | None, typer.Argument(metavar="[NAME=VALUE]...", help="The fields.")] = None,
+    subject: Annotated[str, typer.Option(help="What it is about.")] = "",
+    at: Annotated[str, typer.Option("--at", help="When it happened. Default: now.")] = "",
+    actor: Annotated[str, typer.Option(help="Who did it, as an alias.")] = "",
+    key: Annotated[str, typer.Option(help="What makes it one.")] = "",
+    source: Source = "cli",
+    as_json: AsJson = False,
+) -> None:
+    """Appends one fact. The same again changes nothing.
+
+    Example: mim fact append deployed repo=shop deploy_id=42 environment=production
+    """
+    now = timezone.now()
+    event: dict[str, Any] = {"kind": kind, "payload": _payload(kind, fields or [])}
+    event["occurredAt"] = iso(parse_time(at, field="--at") if at else now)
+    event |= {name: value for name, value in {"subject": subject, "actor": actor, "key": key}.items() if value}
+    fact, is_new = ingest.append(event, source=source, now=now)
+    if as_json:
+        typer.echo(json.dumps(_shown(fact)))
+    else:
+        typer.echo(f"{'Appended' if is_new else 'Already there'}: {fact.pk} {fact}. Next: mim fact tail")
+
+
+def _payload(kind: str, fields: list[str]) -> dict[str, object]:
+    rule = registry.fresh().kinds.get(kind)
+    known = rule.schema.fields if rule else {}
+    found = {}
+    for each in fields:
+        name, equals, value = each.partition("=")
+        if not equals:
+            raise Invalid(f"{each!a} is no field: write name=value.")
+        found[name] = files.valued(value, known[name].type) if name in known else value
+    return found
+
+
+@app.command("import")
+def import_file(
+    file: Annotated[str, typer.Argument(help="The file; - reads from stdin. `git-log` stands for --format git-log -.")],
+    form: Annotated[Format, typer.Option("--format", help="How it is written.")] = Format.EVENTS,
+    mapping: Annotated[Path | None, typer.Option(help="For csv: which column holds what (TOML).")] = None,
+    repo: Annotated[str, typer.Option(help="For git-log: the name of the repository.")] = "",
+    source: Annotated[str, typer.Option("--source", help="Who says it. Default: the format.")] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Imports a file of facts. Importing it again changes nothing. Exit code 7 if some records were refused.
+
+    \b
+    events    JSON lines, as POST /api/v1/facts/bulk takes them
+    journal   JSON lines of timestamp, action, entity and details
+    csv       any table, read by --mapping
+    git-log   what `git log --numstat` prints
+
+    Example: git log --numstat --date=iso-strict | mim fact import git-log --repo shop
+    """
+    if file == Format.GIT_LOG.value:
+        file, form = "-", Format.GIT_LOG
+    report = Report()
+    with _opened(file) as (lines, advance):
+        records = _records(lines, form, mapping, repo)
+        while batch := list(islice(records, BATCH)):
+            report.add(ingest.append_events(batch, source=source or f"import:{form.value}", now=timezone.now()))
+            advance()
+    _tell(report, as_json=as_json)
+    if report.rejected:
+        raise typer.Exit(PARTLY_DONE)
+
+
+def _records(lines: TextIO, form: Format, mapping: Path | None, repo: str) -> files.Numbered:
+    kinds = registry.fresh().kinds
+    if form is Format.EVENTS:
+        return files.json_lines(lines)
+    if form is Format.JOURNAL:
+        return files.journal(lines, kinds)
+    if form is Format.CSV:
+        if mapping is None:
+            raise Invalid("A CSV needs --mapping FILE: which column holds what. docs/howto/facts.md has examples.")
+        return files.table(lines, files.mapping_from(_text(mapping)), kinds)
+    if not repo:
+        raise Invalid("A git log does not name its repository: add --repo NAME.")
+    return files.git_log(lines, repo)
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise Invalid(f"{path} cannot be read: {error}.") from None
+
+
+@contextmanager
+def _opened(name: str) -> Iterator[tuple[TextIO, Callable[[], None]]]:
+    """The lines of the file, and a bar on a terminal that follows how far they were read."""
+    if name == "-":
+        yield sys.stdin, lambda: None
+        return
+    path = Path(name)
+    if not path.is_file():
+        raise Invalid(f"There is no file {name}.")
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    with (
+        path.open("rb") as raw,
+        Progress(*columns, console=errors, disable=not sys.stderr.isatty()) as progress,
+    ):
+        task = progress.add_task(path.name, total=path.stat().st_size)
+        lines: Any = _decoded(raw)
+        yield lines, lambda: progress.update(task, completed=raw.tell())
+
+
+def _decoded(raw: Any) -> TextIO:
+    """Text of the bytes; a byte that is no UTF-8 spoils its own record and no other."""
+    import io
+
+    return io.TextIOWrapper(raw, encoding="utf-8-sig", errors="replace", newline="")
+
+
+def _tell(report: Report, *, as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps(asdict(report)))
+        return
+    for error in report.errors[:SHOWN]:
+        typer.echo(f"record {error.line}: {error.reason}", err=True)
+    if report.rejected > SHOWN:
+        typer.echo(f"and {report.rejected - SHOWN} more", err=True)
+    parked_too = f", {report.parked} parked" if report.parked else ""
+    typer.echo(
+        f"{report.received} read: {report.inserted} new, {report.duplicate} there already{parked_too}, "
+        f"{report.rejected} refused. Next: mim kpi nightly"
+    )
+
+
+@app.command()
+def tail(
+    kind: Annotated[str, typer.Option(help="Only of this kind.")] = "",
+    count: Annotated[int, typer.Option("-n", min=1, max=1000, help="How many.")] = 20,
+    as_json: AsJson = False,
+) -> None:
+    """The newest facts, in the order they came in.
+
+    Example: mim fact tail --kind deployed -n 5
+    """
+    rows = Fact.objects.filter(kind=kind) if kind else Fact.objects.all()
+    newest = list(rows.order_by("-id")[:count])
+    for fact in reversed(newest):
+        about = f"{fact.subject_type}:{fact.subject_id}" if fact.subject_id else ""
+        told = json.dumps(fact.payload, ensure_ascii=False)
+        line = f"{iso(fact.occurred_at)}  {fact.kind_id:<26} {about:<30} {told}"
+        typer.echo(json.dumps(_shown(fact)) if as_json else line)
+
+
+def _shown(fact: Fact) -> dict[str, object]:
+    from kpis.facts_api import FactShown
+
+    return dict(FactShown(fact).data)
+
+
+@app.command("kinds")
+def list_kinds(as_json: AsJson = False) -> None:
+    """The fact kinds that are defined.
+
+    Example: mim fact kinds
+    """
+    rows = FactKind.objects.order_by("key")
+    if as_json:
+        told = [{"key": row.key, "version": row.version, "status": row.status, "fields": row.fields} for row in rows]
+        typer.echo(json.dumps(told, indent=2))
+        return
+    for row in rows:
+        typer.echo(f"{row.key:<26} v{row.version:<3} {row.status:<8} {', '.join(row.fields)}")
+
+
+@app.command()
+def release(kind: Annotated[str, typer.Option(help="Only of this kind.")] = "") -> None:
+    """Turns parked events into facts where their kind is defined by now.
+
+    Example: mim fact release --kind deployed
+    """
+    told = parked.release(kind=kind, now=timezone.now())
+    typer.echo(f"{told.released} released, {told.refused} refused. Next: mim kpi nightly")

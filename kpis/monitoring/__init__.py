@@ -1,0 +1,1 @@
+"""What other tools read of the KPIs: Prometheus, Grafana, OpenSLO and SQL."""

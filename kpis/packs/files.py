@@ -1,0 +1,224 @@
+"""What the files of a pack say. They are data: nothing in them runs, and what is wrong in one is told by its name.
+
+<pack>/pack.yaml        title, programme, checklists, the case study
+<pack>/kinds.yaml       fact kinds of this pack alone; shared/kinds.yaml holds those of several
+<pack>/01-*.yaml ...    definitions, a file for each group, in the order of the page
+<pack>/claims.yaml      figures that a document printed, with what speaks against them
+"""
+
+from __future__ import annotations
+
+from calendar import monthrange
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date, timedelta
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from kpis.exchange import read
+from kpis.facts.kinds import Kind
+from kpis.formulas import references_in
+from majorops.lib.errors import DomainError, Invalid
+
+FOLDER = Path(__file__).parent
+SHARED = "shared"
+FACT = "fact:"
+#: What an entry says beside the definition itself.
+_BESIDE = ("row", "targets", "source_says", "next")
+
+
+class NoSuchPack(DomainError):
+    """There is no such pack."""
+
+    code = "unknown_pack"
+    status = 404
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One KPI of a pack. `row` is its number in the inventory; `says` is how its source calls the evidence."""
+
+    row: int
+    slug: str
+    told: Mapping[str, Any]
+    targets: tuple[Mapping[str, Any], ...]
+    says: str
+    next: str
+
+    @property
+    def spec(self) -> Mapping[str, Any]:
+        return self.told["spec"]
+
+    def definition(self, start: date) -> dict[str, Any]:
+        """As kpis/exchange.py reads it, for a programme that begins on that day."""
+        return {**self.told, "targets": [dated(target, start) for target in self.targets]}
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    slug: str
+    title: str
+    about: str
+    entries: tuple[Entry, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Printed:
+    """A figure that a document prints."""
+
+    kpi: str
+    value: float
+    on: date
+    printed: str
+    contradiction: str
+
+
+@dataclass(frozen=True, slots=True)
+class Checklist:
+    """Things of one sort that are done one by one; each that is done is a fact."""
+
+    title: str
+    type: str
+    kind: str
+    attributes: Mapping[str, str]
+    items: Mapping[str, str]
+    celebration: str = ""
+    due: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A part of the programme."""
+
+    first: str
+    last: str
+    title: str
+    tasks: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CaseStudy:
+    title: str
+    challenge: str
+    solution: str
+    kpis: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Pack:
+    slug: str
+    title: str
+    about: str
+    groups: tuple[Group, ...]
+    kinds: tuple[Kind, ...]
+    sorts: Mapping[str, Mapping[str, Any]]
+    checklists: tuple[Checklist, ...]
+    roadmap: tuple[Step, ...]
+    printed: tuple[Printed, ...]
+    case_study: CaseStudy | None
+
+    @property
+    def entries(self) -> Iterator[Entry]:
+        return (entry for group in self.groups for entry in group.entries)
+
+    @property
+    def in_order(self) -> list[Entry]:
+        """Parts before what is made of them."""
+        known = {entry.slug: entry for entry in self.entries}
+        return sorted(known.values(), key=lambda entry: _depth(entry, known))
+
+
+def _depth(entry: Entry, known: Mapping[str, Entry]) -> int:
+    parts = [known[slug] for slug in references_in(entry.spec) if slug in known]
+    return 1 + max((_depth(part, known) for part in parts), default=0)
+
+
+@cache
+def slugs() -> tuple[str, ...]:
+    return tuple(sorted(file.parent.name for file in FOLDER.glob("*/pack.yaml")))
+
+
+def every() -> list[Pack]:
+    return [pack(slug) for slug in slugs()]
+
+
+@cache
+def pack(slug: str) -> Pack:
+    """The pack of that name. Raises NoSuchPack."""
+    if slug not in slugs():
+        raise NoSuchPack(f"There is no pack {slug[:60]!a}. There are {', '.join(slugs())}.")
+    folder = FOLDER / slug
+    (told,) = _read(folder / "pack.yaml")
+    groups = tuple(_group(file) for file in sorted(folder.glob("[0-9]*.yaml")))
+    study = told.get("case_study")
+    return Pack(
+        slug=slug,
+        title=told["title"],
+        about=told["about"],
+        groups=groups,
+        kinds=_kinds(folder, groups),
+        sorts=told.get("subjects", {}),
+        checklists=tuple(Checklist(**each) for each in told.get("checklists", ())),
+        roadmap=tuple(Step(each["from"], each["to"], each["title"], tuple(each["tasks"])) for each in told["roadmap"]),
+        printed=tuple(_printed(each) for each in _read(folder / "claims.yaml")),
+        case_study=CaseStudy(**{**study, "kpis": tuple(study["kpis"])}) if study else None,
+    )
+
+
+def _read(file: Path) -> list[Any]:
+    return read(f"{file.parent.name}/{file.name}", file.read_bytes()) if file.exists() else []
+
+
+def _group(file: Path) -> Group:
+    (told,) = _read(file)
+    slug = file.stem.partition("-")[2]
+    return Group(slug, told["title"], told["about"], tuple(_entry(each, told["owner"]) for each in told["kpis"]))
+
+
+def _entry(told: Mapping[str, Any], owner: str) -> Entry:
+    definition = {"owner": owner, **{name: value for name, value in told.items() if name not in _BESIDE}}
+    targets = tuple(told.get("targets", ()))
+    return Entry(told["row"], told["slug"], definition, targets, told.get("source_says", ""), told.get("next", ""))
+
+
+def _kinds(folder: Path, groups: tuple[Group, ...]) -> tuple[Kind, ...]:
+    """Those of the pack, and of the shared ones those that it reads."""
+    asked = {name for group in groups for entry in group.entries for name in sources_in(entry.spec)}
+    shared = [told for told in _read(FOLDER / SHARED / "kinds.yaml") if f"{FACT}{told['key']}" in asked]
+    return tuple(Kind(**told) for told in (*shared, *_read(folder / "kinds.yaml")))
+
+
+def _printed(told: Mapping[str, Any]) -> Printed:
+    on = date.fromisoformat(told["on"])
+    return Printed(told["kpi"], float(told["value"]), on, told["printed"], told.get("contradiction", ""))
+
+
+def sources_in(spec: object) -> set[str]:
+    """The sources that a formula reads itself, e.g. fact:deployed, decisions."""
+    if isinstance(spec, Mapping):
+        own = {spec["source"]} if isinstance(spec.get("source"), str) else set()
+        return own.union(*map(sources_in, spec.values()))
+    return set[str]().union(*map(sources_in, spec)) if isinstance(spec, list | tuple) else set()
+
+
+# --- Days of a programme ---
+
+
+def dated(target: Mapping[str, Any], start: date) -> dict[str, Any]:
+    """The target as it is stored: `due: week 4` is a day of the calendar."""
+    due = target.get("due")
+    rest = {name: value for name, value in target.items() if name != "due"}
+    return {**rest, "dueOn": day_of(due, start).isoformat()} if due else rest
+
+
+def day_of(due: str, start: date) -> date:
+    """The day on which `week 4`, `day 90` or `month 3` of the programme is over. Raises Invalid."""
+    word, _, count = due.partition(" ")
+    if word not in ("day", "week", "month") or not count.isdigit():
+        raise Invalid(f"{due!a} is no due date: write week 4, day 90 or month 3.", field="due")
+    if word != "month":
+        return start + timedelta(days=int(count) * (7 if word == "week" else 1))
+    months = start.month - 1 + int(count)
+    year, month = start.year + months // 12, months % 12 + 1
+    return date(year, month, min(start.day, monthrange(year, month)[1]))

@@ -1,0 +1,137 @@
+"""`mim pack`: KPI systems that come as files, to look at, install and retire."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from datetime import date
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from django.utils import timezone
+
+from kpis.actions import Editor
+from kpis.packs import files, install
+from majorops.lib.errors import Invalid
+
+if TYPE_CHECKING:
+    from kpis.packs.install import Done
+
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Packs of KPIs: look, install, compare, retire.")
+AsJson = Annotated[bool, typer.Option("--json", help="JSON on stdout.")]
+
+
+@app.command("list")
+def list_packs(as_json: AsJson = False) -> None:
+    """Every pack, and since when it is installed.
+
+    Example: mim pack list
+    """
+    found = [
+        {"pack": pack.slug, "kpis": len(list(pack.entries)), "startedOn": str(row.started_on) if row else None}
+        for pack in files.every()
+        for row in [install.in_force(pack)]
+    ]
+    if as_json:
+        typer.echo(json.dumps(found))
+        return
+    for each in found:
+        since = f"installed, began {each['startedOn']}" if each["startedOn"] else "not installed"
+        typer.echo(f"{each['pack']:26} {each['kpis']:4} KPIs  {since}")
+
+
+@app.command()
+def show(pack: str) -> None:
+    """The KPIs of a pack by group, with their row in the inventory.
+
+    Example: mim pack show engineering-impact
+    """
+    told = files.pack(pack)
+    typer.echo(f"{told.title}\n{told.about}")
+    for group in told.groups:
+        typer.echo(f"\n{group.title}")
+        for entry in group.entries:
+            typer.echo(f"  {entry.row:4} {entry.slug:34} {entry.spec['calc']['kind']:11} {entry.told['units']}")
+
+
+@app.command()
+def diff(pack: str, as_json: AsJson = False) -> None:
+    """What stands in the database otherwise than in the files. Nothing is written.
+
+    Example: mim pack diff success-tracker
+    """
+    found = install.compare(files.pack(pack), now=timezone.now())
+    if as_json:
+        typer.echo(json.dumps([_told(each) for each in found if each.state != "same"]))
+        return
+    for each in found:
+        _tell(each)
+    typer.echo(_summary(found))
+
+
+@app.command("install")
+def install_pack(
+    pack: str,
+    start: Annotated[str, typer.Option(help="First day of the programme, e.g. 2026-03-02. Default: today.")] = "",
+    with_claims: Annotated[
+        bool, typer.Option("--with-claims", help="Enter the figures that its documents printed, as claims.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Installs a pack. What is there already stays; what differs from the files is told.
+
+    Example: mim pack install engineering-impact --start 2026-03-02
+    """
+    editor = Editor(None, timezone.now())
+    found = install.install(files.pack(pack), editor, start=_day(start), with_claims=with_claims)
+    if as_json:
+        typer.echo(json.dumps([_told(each) for each in found]))
+        return
+    for each in found:
+        _tell(each)
+    typer.echo(_summary(found))
+
+
+@app.command()
+def retire(
+    pack: str, reason: Annotated[str, typer.Option(help="Why; the version history keeps it.")] = "Pack retired"
+) -> None:
+    """Retires every KPI of a pack. What is stored stays.
+
+    Example: mim pack retire success-tracker --reason "The programme is over"
+    """
+    gone = install.remove(files.pack(pack), Editor(None, timezone.now()), reason=reason)
+    typer.echo(f"{len(gone)} KPIs retired. Their fact kinds and figures stay.")
+
+
+@app.command()
+def document() -> None:
+    """The table of every inventory row with its KPI, as Markdown.
+
+    Example: mim pack document > docs/packs.md
+    """
+    from kpis.packs.inventory import document as written
+
+    typer.echo(written(), nl=False)
+
+
+def _day(text: str) -> date | None:
+    try:
+        return date.fromisoformat(text) if text else None
+    except ValueError:
+        raise Invalid("--start is a day, e.g. 2026-03-02.", field="start") from None
+
+
+def _told(done: Done) -> dict[str, object]:
+    return {"what": done.what, "key": done.key, "state": str(done.state), "fields": [one.name for one in done.changes]}
+
+
+def _tell(done: Done) -> None:
+    if done.state in ("differs", "retired"):
+        names = ", ".join(change.name for change in done.changes)
+        typer.echo(f"{done.what} {done.key}: {done.state}{f' ({names})' if names else ''}; it stays as it is")
+
+
+def _summary(found: list[Done]) -> str:
+    counts = Counter((done.what, str(done.state)) for done in found)
+    return ", ".join(f"{count} {what}s {state}" for (what, state), count in sorted(counts.items())) + "."

@@ -1,0 +1,1 @@
+"""Reports: made on schedule or when asked, frozen with their figures, read by those whom they are for."""

@@ -1,0 +1,125 @@
+"""`mim report`: make a report now, list those there are, show one."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Reports.")
+AsJson = Annotated[bool, typer.Option("--json", help="JSON on stdout.")]
+Mail = Annotated[bool, typer.Option("--mail", help="Mail it to those whom the settings name, too.")]
+
+
+@app.command()
+def weekly(mail: Mail = False, as_json: AsJson = False) -> None:
+    """The technical report of the last whole week, kept and shown as Markdown.
+
+    Example: mim report weekly --mail
+    """
+    _make("weekly-technical", mail=mail, as_json=as_json)
+
+
+@app.command("exec")
+def executive(mail: Mail = False, as_json: AsJson = False) -> None:
+    """The executive report of the last whole week.
+
+    Example: mim report exec > week.md
+    """
+    _make("weekly-executive", mail=mail, as_json=as_json)
+
+
+@app.command()
+def daily(mail: Mail = False, as_json: AsJson = False) -> None:
+    """The collection of the last whole day.
+
+    Example: mim report daily
+    """
+    _make("daily", mail=mail, as_json=as_json)
+
+
+@app.command("ninety-days")
+def ninety_days(mail: Mail = False, as_json: AsJson = False) -> None:
+    """The last 90 days: what the figures were and what they are.
+
+    Example: mim report ninety-days
+    """
+    _make("ninety-days", mail=mail, as_json=as_json)
+
+
+@app.command()
+def metrics(as_json: AsJson = False) -> None:
+    """Every KPI as it stands now. Nothing is kept.
+
+    Example: mim report metrics
+    """
+    from django.utils import timezone
+
+    from kpis.reports.kinds import Kind
+    from kpis.reports.making import collect
+    from kpis.reports.rendering import markdown
+
+    now = timezone.now()
+    content = collect(Kind.METRICS, *Kind.METRICS.period(now), now)
+    typer.echo(json.dumps(content, indent=2, ensure_ascii=False) if as_json else markdown(content))
+
+
+@app.command("list")
+def list_reports() -> None:
+    """The reports there are, the newest first.
+
+    Example: mim report list
+    """
+    from kpis.readiness_cli import _operator
+    from kpis.reports.reading import reports_for
+
+    for row in reports_for(_operator()):
+        typer.echo(f"{row.pk}  {row.kind:<17} {row.begins_at:%Y-%m-%d} to {row.ends_at:%Y-%m-%d}")
+
+
+@app.command()
+def show(report_id: Annotated[str, typer.Argument(help="Its id.")], as_json: AsJson = False) -> None:
+    """One report as it was made.
+
+    Example: mim report show 01JD...
+    """
+    from kpis.models import Report
+    from kpis.readiness_cli import _operator
+    from kpis.reports.reading import opened
+    from kpis.reports.rendering import markdown
+    from kpis.reports_pages import document
+    from majorops.lib.errors import DomainError
+    from majorops.lib.ulid import parse_ulid
+
+    class NoSuchReport(DomainError):
+        """There is no such report. See: mim report list"""
+
+        code, status = "not_found", 404
+
+    try:
+        row = Report.objects.get(pk=parse_ulid(report_id))
+    except (ValueError, Report.DoesNotExist):
+        raise NoSuchReport from None
+    found = opened(row, _operator())
+    typer.echo(json.dumps(document(found), indent=2, ensure_ascii=False) if as_json else markdown(found.content))
+    for (kpi, scope), each in found.restated.items():
+        typer.echo(f"Restated: {kpi} {scope} is {each.said} by now.", err=True)
+
+
+def _make(kind: str, *, mail: bool, as_json: bool) -> None:
+    from django.utils import timezone
+
+    from kpis.readiness_cli import _operator
+    from kpis.reports import making
+    from kpis.reports.kinds import Kind
+    from kpis.reports.reading import opened
+    from kpis.reports.rendering import markdown
+    from kpis.reports_pages import document
+
+    now = timezone.now()
+    report = making.make(Kind(kind), now=now)
+    to = making.send(report, now=now) if mail else []
+    found = opened(report, _operator())
+    typer.echo(json.dumps(document(found), indent=2, ensure_ascii=False) if as_json else markdown(found.content))
+    typer.echo(f"Kept as {report.pk}.{f' Mailed to {len(to)}.' if mail else ''}", err=True)

@@ -1,0 +1,122 @@
+"""Reports: the list, one of them as a page or Markdown, and the same for programs."""
+
+from __future__ import annotations
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, render
+from django.urls import path
+from django.utils import timezone
+from django.views.decorators.http import require_GET
+from drf_spectacular.utils import extend_schema, extend_schema_serializer
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from accounts.permissions import allowed_to, principal_of
+from accounts.roles import Can
+from incidents.pages import page, person
+from kpis import exports
+from kpis.models import Report
+from kpis.reports.reading import Opened, opened, reports_for
+from kpis.reports.rendering import markdown
+from kpis.serializers import Documented
+from majorops.lib.times import iso
+from majorops.lib.visibility import visible
+
+TONES = {"met": "good", "at_risk": "warn", "missed": "bad"}
+
+
+@page(Can.READ_EXEC_KPIS)
+@require_GET
+def reports(request: HttpRequest) -> HttpResponse:
+    """Those that the reader may open, the newest first."""
+    return render(request, "kpis/reports.html", {"reports": reports_for(person(request)), "now": timezone.now()})
+
+
+@page(Can.READ_EXEC_KPIS)
+@require_GET
+def report(request: HttpRequest, report_id: str) -> HttpResponse:
+    """One report as it was made, with what is another number by now."""
+    viewer = person(request)
+    row = get_object_or_404(visible(Report.objects.select_related("made_by"), viewer), pk=report_id)
+    found = opened(row, viewer)
+    if request.GET.get("format") == "md":
+        return exports.file(markdown(found.content), "text/markdown", f"{row.kind}-{row.ends_at:%Y-%m-%d}.md")
+    figures = [
+        {**figure, "tone": TONES.get(figure["state"], ""), "state": figure["state"].replace("_", " "), "restated": now}
+        for figure, now in found.figures
+    ]
+    context = {"found": found, "content": found.content, "figures": figures, "now": timezone.now()}
+    return render(request, "kpis/report.html", context)
+
+
+# --- For programs ---
+
+
+class ReportLine(Documented):
+    id = serializers.CharField()
+    kind = serializers.CharField()
+    audience = serializers.CharField()
+    begins_at = serializers.CharField()
+    ends_at = serializers.CharField()
+    made_at = serializers.CharField()
+
+
+class RestatedShown(Documented):
+    kpi = serializers.CharField()
+    scope = serializers.CharField()
+    value = serializers.CharField()
+    observation = serializers.CharField()
+
+
+@extend_schema_serializer(component_name="KpiReport")
+class ReportShown(ReportLine):
+    content = serializers.DictField()
+    sha256 = serializers.CharField()
+    restated = RestatedShown(many=True)
+
+
+def line(row: Report) -> dict[str, object]:
+    times = {"beginsAt": iso(row.begins_at), "endsAt": iso(row.ends_at), "madeAt": iso(row.made_at)}
+    return {"id": row.pk, "kind": row.kind, "audience": row.audience, **times}
+
+
+def document(found: Opened) -> dict[str, object]:
+    """A whole report, as this reader gets it."""
+    restated = [
+        {"kpi": kpi, "scope": scope, "value": each.said, "observation": each.observation}
+        for (kpi, scope), each in found.restated.items()
+    ]
+    told = {"content": found.content, "sha256": found.report.content_sha256, "restated": restated}
+    return {**line(found.report), **told}
+
+
+class Reports(APIView):
+    """Reports, the newest first; at most 100."""
+
+    permission_classes = [allowed_to(Can.READ_EXEC_KPIS)]
+
+    @extend_schema(operation_id="reports", responses=ReportLine(many=True))
+    def get(self, request: Request) -> Response:
+        """Those that you may read."""
+        return Response([line(each) for each in reports_for(principal_of(request))])
+
+
+class OneReport(APIView):
+    """One report."""
+
+    permission_classes = [allowed_to(Can.READ_EXEC_KPIS)]
+
+    @extend_schema(operation_id="report", responses=ReportShown)
+    def get(self, request: Request, report_id: str) -> Response:
+        """Its figures as they stood, and what is another number by now."""
+        viewer = principal_of(request)
+        row = get_object_or_404(visible(Report.objects.all(), viewer), pk=report_id)
+        return Response(document(opened(row, viewer)))
+
+
+api_patterns = [
+    path("reports", Reports.as_view(), name="reports"),
+    path("reports/<ulid:report_id>", OneReport.as_view(), name="report"),
+]

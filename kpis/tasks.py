@@ -1,0 +1,48 @@
+"""What KPIs do by themselves every night."""
+
+from __future__ import annotations
+
+import random
+from datetime import datetime
+
+from kpis import nights
+from kpis.alerts import actions as alerts
+from kpis.reports import making
+from kpis.reports.kinds import Kind
+from majorops.lib.jobs import job
+
+
+@job("kpi-nightly", when="daily 02:15")
+def compute_last_days(now: datetime) -> str:
+    """Computes the last days of every active KPI anew, so that rows that came late are counted."""
+    return nights.compute(now)
+
+
+@job("kpi-verify", when="daily 03:45")
+def verify_one_moment(now: datetime) -> str:
+    """Computes one past moment of every active KPI again and compares it with what is stored."""
+    return nights.verify(random.Random())  # noqa: S311  (chooses a day, guards nothing)
+
+
+@job("kpi-alerts", when="every 5 minutes")
+def check_alerts(now: datetime) -> str:
+    """Checks every alert rule against its KPI, and tells whoever is due."""
+    return alerts.check(now)
+
+
+@job("report-weekly", when="mon 09:00")
+def weekly_reports(now: datetime) -> str:
+    """Makes the weekly executive and technical reports, and mails them."""
+    return making.scheduled((Kind.WEEKLY_EXECUTIVE, Kind.WEEKLY_TECHNICAL), now)
+
+
+@job("report-daily", when="daily 18:00")
+def daily_report(now: datetime) -> str:
+    """Makes the daily collection."""
+    return making.scheduled((Kind.DAILY,), now)
+
+
+@job("report-ninety-days", when="mon 09:15")
+def ninety_days_report(now: datetime) -> str:
+    """Makes the 90-day report, once the last one is 90 days old."""
+    return making.scheduled((Kind.NINETY_DAYS,), now)
