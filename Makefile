@@ -20,6 +20,8 @@ PRODUCTION = DEBUG=0 SECRET_KEY=$(call SECRET,40) ALLOWED_HOSTS=majorops.example
 	MAJOROPS_AUTH_MODE=proxy PROXY_SHARED_SECRET=$(call SECRET,24) PROXY_TRUSTED_CIDRS=10.0.0.0/8 \
 	DATABASE_URL=postgres://majorops@db.internal/majorops?sslmode=verify-full
 
+ONCE = $$($(BIN)/python -c "from tests.run import ONCE; print(*ONCE)")
+
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help install run test drill screens check check-lint check-format check-types check-migrations check-imports check-deploy fmt lock bench clean
@@ -41,11 +43,12 @@ run: .venv/base.stamp ## migrate, load the demo, serve on 127.0.0.1:8000 with a 
 	@echo
 	@$(BIN)/mim worker --beside $$$$ & exec $(BIN)/uvicorn majorops.asgi:application --host 127.0.0.1 --port $(PORT) --no-proxy-headers --timeout-graceful-shutdown 5
 
-test: .venv/dev.stamp ## run all tests on SQLite, then on PostgreSQL (ARGS="-k word" goes to pytest)
+test: .venv/dev.stamp ## run the tests on SQLite, then on PostgreSQL (ARGS="-k word" goes to pytest)
 	@$(BIN)/python -m tests.run $(ARGS)
 
 drill: .venv/dev.stamp ## run the long trials: 20,000 identity examples, raw sockets, killed workers, 200 rounds of races on both databases
 	@DATABASE_URL=sqlite://:memory: $(BIN)/python -m pytest tests/drills -q -s
+	@DATABASE_URL=sqlite://:memory: $(BIN)/python -m pytest -q -n2 --dist=loadfile $(ONCE)
 	@MAJOROPS_RACE_ROUNDS=200 $(BIN)/python -m tests.run -q tests/incidents/test_races.py
 
 screens: .venv/dev.stamp ## take the pictures of docs/screens.md anew (ARGS="log list" takes these only)

@@ -1,4 +1,4 @@
-"""Run the whole suite on SQLite, then on a real PostgreSQL: `python -m tests.run [pytest arguments]`.
+"""Run the suite on SQLite, then on a real PostgreSQL: `python -m tests.run [pytest arguments]`.
 
 PostgreSQL is the server DATABASE_URL names, if it names one, else one that this script starts from a wheel in a
 temporary folder and removes at the end. If there is no PostgreSQL the run fails; it never passes on one database.
@@ -30,6 +30,15 @@ COUNTED = ("failed", "error", "passed", "skipped", "xfailed", "xpassed")
 
 #: Two processes, a file at a time: what a file shares (a server, a browser) is made once. `ARGS=-n0` runs one by one.
 SIDE_BY_SIDE = ("-n2", "--dist=loadfile")
+#: What walks through every page and door, and costs as much as all the rest: on PostgreSQL only, unless it is named.
+#: `make drill` has it on SQLite too.
+ONCE = (
+    "tests/browser",
+    "tests/test_matrix.py",
+    "tests/test_noninterference.py",
+    "tests/test_api_hostile.py",
+    "tests/test_api_contract.py",
+)
 
 
 @dataclass(frozen=True)
@@ -61,6 +70,9 @@ def run_pytest(database: str, vendor: str, url: str, arguments: list[str]) -> Ou
 
 
 def on_sqlite(arguments: list[str]) -> Outcome:
+    if not any(argument.startswith("tests") for argument in arguments):
+        print(f"\nOn PostgreSQL only: {', '.join(ONCE)}", flush=True)
+        arguments = [*(f"--ignore={path}" for path in ONCE), *arguments]
     return run_pytest(f"SQLite {sqlite3.sqlite_version}", "sqlite", "sqlite://:memory:", arguments)
 
 

@@ -27,6 +27,17 @@ def test_one_bad_database_fails_the_run(
     assert capsys.readouterr().out == "\nSQLite: 1 passed; PostgreSQL: no test ran\n"
 
 
+def test_what_runs_once_is_said_and_left_to_postgresql(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked: list[list[str]] = []
+    monkeypatch.setattr(run, "run_pytest", lambda name, vendor, url, arguments: asked.append(arguments))
+    run.on_sqlite(["-q"])
+    run.on_sqlite(["tests/browser"])
+    assert "On PostgreSQL only: tests/browser, " in capsys.readouterr().out
+    assert asked == [[*(f"--ignore={path}" for path in run.ONCE), "-q"], ["tests/browser"]]
+
+
 def test_a_run_on_another_database_than_told_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     def pytest_on_sqlite(*command: object, env: dict[str, str], **options: object) -> SimpleNamespace:
         Path(env[run.OUTCOME_FILE]).write_text('{"vendor": "sqlite", "counts": {"passed": 3}}')

@@ -147,5 +147,5 @@ def test_a_worker_beside_a_server_ends_with_it(place: Place, how: str) -> None:
         os.killpg(both.pid, signal.SIGINT)
     else:
         both.kill()
-    both.communicate(timeout=30)  # until nobody holds the output any more
+    both.communicate(timeout=90)  # until nobody holds the output any more
     assert run().state == RunState.DONE
