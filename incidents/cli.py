@@ -4,15 +4,10 @@ from __future__ import annotations
 
 import difflib
 import json
-import re
-import sys
-from collections.abc import Iterable
 from datetime import datetime
 from enum import StrEnum
-from pathlib import Path
 from types import SimpleNamespace
-from typing import Annotated, Any, BinaryIO
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from typing import Annotated, Any
 
 import typer
 from django.utils import timezone
@@ -25,8 +20,6 @@ from accounts.permissions import RoleRequired
 from accounts.roles import Can, Role
 from incidents import actions, words
 from incidents.actions import Stamp
-from incidents.intake import Fate, FileRefused, history, servicenow, statuspage, volvo
-from incidents.intake.history import ImportReport
 from incidents.lifecycle import Kind, Phase, Severity, Status, Visibility, allowed_moves
 from incidents.models import Incident, IncidentQuerySet, Source
 from incidents.moments import happened, promised
@@ -374,90 +367,3 @@ def reopen(
     taken_up = actions.reopen(incident, reason=reason, to=phase, stamp=stamp)
     said = "Reopened" if taken_up.pk == incident.pk else f"Too late to reopen. Opened the new incident {taken_up.pk}"
     _done(stamp, f"{said}: {taken_up.title}", next_step=f"mim incident show {taken_up.pk}")
-
-
-# --- Importing ---
-
-
-class Format(StrEnum):
-    STATUSPAGE = "statuspage"
-    SERVICENOW = "servicenow"
-    VOLVO = "volvo"
-
-
-@app.command("import")
-def import_history(
-    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, readable=True, help="The history as a file.")],
-    format: Annotated[Format, typer.Option(help="What wrote it: JSON of Statuspage v2, or a change log as CSV.")],
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Report only, write nothing.")] = False,
-    timezone_name: Annotated[
-        str, typer.Option("--timezone", metavar="ZONE", help="Of times without one (servicenow), e.g. Europe/Rome.")
-    ] = "UTC",
-    instance: Annotated[
-        str, typer.Option(help="Tells two systems with the same incident numbers apart (servicenow, volvo).")
-    ] = "",
-) -> None:
-    """Imports the history of another system. A second run adds only what is new.
-
-    What is odd is told in one line each: kept (imported), skipped, or refused (left out).
-    What each format becomes: docs/howto/import-history.md.
-
-    \b
-    Example: curl -o history.json https://www.githubstatus.com/api/v2/incidents.json
-             mim incident import history.json --format statuspage
-             mim incident import log.csv --format servicenow --timezone Europe/Rome
-    """
-    with file.open("rb") as opened:
-        try:
-            count, records = _records(opened, format, timezone_name, instance)
-        except FileRefused as error:
-            raise FileRefused(f"{file.name}: {error.message}") from None
-        report = run_records(records, count, dry_run=dry_run)
-    for problem in report.problems:
-        typer.echo(str(problem))
-    typer.echo(f"{file.name}: {report}")
-    if dry_run:
-        typer.echo("Nothing written (--dry-run).")
-    elif report.new or report.grown:
-        typer.echo("Next: mim kpi backfill --all", err=True)
-    if report.count(Fate.REFUSED):
-        raise typer.Exit(PARTLY_DONE)
-
-
-def _records(file: BinaryIO, format: Format, zone: str, instance: str) -> tuple[int, Iterable[history.Record]]:
-    """How many records to expect, and the records. Raises FileRefused."""
-    source = f"{format}:{_instance(instance)}" if instance else format.value
-    match format:
-        case Format.SERVICENOW:
-            return servicenow.read(file, zone=_zone(zone), source=source)
-        case Format.VOLVO:
-            return volvo.read(file, source=source)
-        case Format.STATUSPAGE:
-            found = list(statuspage.read(file.read(statuspage.MAX_BYTES + 1)))
-            return len(found), found
-
-
-def _instance(name: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9_.-]{1,60}", name):
-        raise Invalid("--instance takes up to 60 letters, digits, dots, dashes and underscores.", field="instance")
-    return name
-
-
-def _zone(name: str) -> ZoneInfo:
-    try:
-        return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise Invalid(f'No time zone is called "{name}". One is Europe/Rome.', field="timezone") from None
-
-
-def run_records(records: Iterable[history.Record], count: int, *, dry_run: bool) -> ImportReport:
-    """The import, with a progress bar on stderr for a person who looks."""
-    now = timezone.now()
-    if not sys.stderr.isatty():
-        return history.run_import(records, now=now, dry_run=dry_run)
-    from rich.console import Console
-    from rich.progress import Progress
-
-    with Progress(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("Importing", total=count)
-        return history.run_import(records, now=now, dry_run=dry_run, progress=lambda: bar.advance(task))

@@ -22,6 +22,17 @@ class PastUpdate:
 
 
 @dataclass(frozen=True, slots=True)
+class PastEntry:
+    """One line of the source's own log, for responders."""
+
+    external_id: str
+    at: datetime
+    title: str
+    #: The rest of its text, and its time as it was written.
+    description: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class PastDispatch:
     """One team that the source called, and what became of it."""
 
@@ -54,9 +65,12 @@ class PastIncident:
     #: When it was first felt or reported, where the source has that; an acknowledgement is measured from it.
     issue_time: datetime | None = None
     updates: tuple[PastUpdate, ...] = ()
+    entries: tuple[PastEntry, ...] = ()
     #: Phases the source's states stand for, beside Alert and Resolution.
     phases: tuple[tuple[Phase, datetime], ...] = ()
     is_monitoring: bool = False
     affected_systems: tuple[str, ...] = ()
     dispatches: tuple[PastDispatch, ...] = ()
+    #: Why nobody knows its end, in a sentence; told while it is open here.
+    unknown_end: str = ""
     metadata: Mapping[str, object] = field(default_factory=dict)

@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from incidents.cli import PARTLY_DONE, run_records
+from incidents.cli import PARTLY_DONE
+from incidents.import_cli import run_records
 from incidents.intake import Fate, FileRefused, dispatches
 from incidents.intake.dispatches import DispatchMapping
 from majorops.lib.errors import Invalid

@@ -22,7 +22,7 @@ from majorops.lib.errors import DomainError
 
 #: Each group of commands: its one line of help, and the typer apps that its commands are in.
 GROUPS: dict[str, tuple[str, *tuple[str, ...]]] = {
-    "incident": ("Open, run, resolve and import incidents.", "incidents.cli:app"),
+    "incident": ("Open, run, resolve and import incidents.", "incidents.cli:app", "incidents.import_cli:app"),
     "kpi": (
         "KPI definitions, and computing observations.",
         "kpis.cli:app",

@@ -72,6 +72,7 @@ from incidents.actions.links import link_incidents, open_calendar, revoke_calend
 from incidents.actions.opening import open_incident
 from incidents.actions.past import (
     Recorded,
+    add_past_entries,
     enter_past_incident,
     record_new_past_incidents,
     record_past_incident,
@@ -96,6 +97,7 @@ __all__ = [
     "accept_summary",
     "acknowledge_page",
     "add_follow_up",
+    "add_past_entries",
     "advance_phase",
     "alert_promise",
     "answer_survey",

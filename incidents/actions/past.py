@@ -11,12 +11,12 @@ from django.db import transaction
 
 from accounts.idempotency import effect
 from incidents.actions import past_dispatches
-from incidents.actions._core import Stamp, announce, enter, write
+from incidents.actions._core import Stamp, action, announce, enter, write
 from incidents.actions.facts import systems
 from incidents.clock import check_happened, check_order
 from incidents.lifecycle import EventType, Kind, Phase, Severity, Status, Verb, Visibility
 from incidents.models import Incident, PhaseEntry, Source, StatusUpdate, TimelineEvent
-from incidents.past import PastIncident, PastUpdate
+from incidents.past import PastEntry, PastIncident, PastUpdate
 from majorops.lib.text import clean_text
 
 PHASE_VERBS = {Phase.ALERT: Verb.OPENED, Phase.RESOLUTION: Verb.RESOLVED}
@@ -34,16 +34,18 @@ class Recorded:
     phases: int = 0
     #: How many dispatches of teams were written, or answered since.
     dispatches: int = 0
+    #: Lines of the source's own log.
+    entries: int = 0
 
     @property
     def is_same(self) -> bool:
-        return not (self.is_new or self.updates or self.closed or self.phases or self.dispatches)
+        return not (self.is_new or self.updates or self.closed or self.phases or self.dispatches or self.entries)
 
 
 def recorded_already(pasts: Sequence[PastIncident]) -> dict[tuple[str, str], Recorded]:
-    """Of those that are over here and bring no update, the ones with nothing new. Two queries for all of them: most of
-    a history that is imported a second time."""
-    quiet = {(past.external_source, past.external_id): past for past in pasts if not past.updates}
+    """Of those that are over here and bring no update and no entry, the ones with nothing new. Two queries for all of
+    them: most of a history that is imported a second time."""
+    quiet = {(past.external_source, past.external_id): past for past in pasts if not (past.updates or past.entries)}
     rows = Incident.objects.filter(
         external_source__in={source for source, _ in quiet}, external_id__in={key for _, key in quiet}
     )
@@ -67,10 +69,11 @@ def record_past_incident(past: PastIncident, *, now: datetime) -> Recorded:
         if incident is None:
             return record_new_past_incidents([past], now=now)[0]
         updates = _append_past_updates(incident, past, now)
+        entries = _append_past_entries(incident, past.entries, past.external_source, now)
         dispatches = past_dispatches.append(incident, past, now)
         phases = _move_past(incident, past, now)
         closed = _close_past(incident, past, now)
-    return Recorded(incident, False, updates, closed, phases, dispatches)
+    return Recorded(incident, False, updates, closed, phases, dispatches, entries)
 
 
 def record_new_past_incidents(pasts: Sequence[PastIncident], *, now: datetime) -> list[Recorded]:
@@ -86,8 +89,19 @@ def record_new_past_incidents(pasts: Sequence[PastIncident], *, now: datetime) -
         TimelineEvent.objects.bulk_create(event for event, _ in entered)
         PhaseEntry.objects.bulk_create(entry for _, entry in entered)
         _write_updates([(incident, past, past.updates) for incident, past in pairs], now)
+        for incident, past in pairs:
+            _write_entries(incident, past.entries, past.external_source, now)
         past_dispatches.write([(incident, past, past.dispatches) for incident, past in pairs], now)
-    return [Recorded(incident, True, len(past.updates), dispatches=len(past.dispatches)) for incident, past in pairs]
+    return [
+        Recorded(incident, True, len(past.updates), dispatches=len(past.dispatches), entries=len(past.entries))
+        for incident, past in pairs
+    ]
+
+
+@action
+def add_past_entries(incident: Incident, entries: Sequence[PastEntry], *, stamp: Stamp) -> int:
+    """Writes what is new of a log that was kept elsewhere, all or nothing, and says how many lines that was."""
+    return _append_past_entries(incident, entries, stamp.actor, stamp.now)
 
 
 def enter_past_incident(past: PastIncident, *, stamp: Stamp) -> Incident:
@@ -204,6 +218,34 @@ def _write_updates(written: Iterable[tuple[Incident, PastIncident, tuple[PastUpd
             external_id=update.external_id,
         )
         for incident, source, update, text in notes
+    )
+
+
+def _append_past_entries(incident: Incident, entries: Sequence[PastEntry], actor: str, now: datetime) -> int:
+    known = set(incident.timeline.exclude(external_id=None).values_list("external_id", flat=True))
+    fresh = [entry for entry in entries if entry.external_id not in known]
+    _write_entries(incident, fresh, actor, now)
+    return len(fresh)
+
+
+def _write_entries(incident: Incident, entries: Sequence[PastEntry], actor: str, now: datetime) -> None:
+    for entry in entries:
+        check_happened(entry.at, now)
+    TimelineEvent.objects.bulk_create(
+        TimelineEvent(
+            incident=incident,
+            verb=Verb.ENTRY,
+            type=EventType.ACTION,
+            title=clean_text(entry.title, field="entry", max_length=300, required=True),
+            description=clean_text(entry.description, field="entry"),
+            actor=actor,
+            occurred_at=entry.at,
+            recorded_at=now,
+            visibility=Visibility.INTERNAL,
+            source=Source.IMPORT,
+            external_id=entry.external_id,
+        )
+        for entry in entries
     )
 
 

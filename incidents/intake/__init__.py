@@ -16,6 +16,8 @@ class Fate(StrEnum):
 
     #: Imported as it stands, or as far as it makes sense; the sentence says what is odd.
     KEPT = "kept"
+    #: Imported after something was looked up elsewhere in the record, or mended; the sentence says what and how.
+    REPAIRED = "repaired"
     #: Well-formed, but not an incident.
     SKIPPED = "skipped"
     #: Left out, in whole or in part.

@@ -34,22 +34,46 @@ class ImportReport:
     #: Known before, now with further updates or closed.
     grown: int = 0
     same: int = 0
+    #: Which of the known ones another export or another record brought; their notes are not doubled.
+    merged: set[str] = field(default_factory=set)
     updates: int = 0
+    entries: int = 0
     dispatches: int = 0
     #: Imported and still open at the source.
     open: int = 0
+    #: The incidents met so far: a further record of one is merged into it.
+    met: set[tuple[str, str]] = field(default_factory=set)
     problems: list[Problem] = field(default_factory=list)
 
     def count(self, fate: Fate) -> int:
         return sum(problem.fate == fate for problem in self.problems)
 
     def __str__(self) -> str:
-        done = f"{self.new:,} new, {self.grown:,} grown, {self.same:,} same; {self.updates:,} updates written"
-        odd = (
-            f"{self.count(Fate.REFUSED):,} refused, {self.count(Fate.SKIPPED):,} skipped, {self.count(Fate.KEPT):,} odd"
-        )
+        merged = f" ({len(self.merged):,} merged)" if self.merged else ""
+        done = f"{self.new:,} new, {self.grown:,} grown, {self.same:,} same{merged}; {self.updates:,} updates written"
+        entries = f", {self.entries:,} log entries" if self.entries else ""
         teams = f", {self.dispatches:,} dispatches" if self.dispatches else ""
-        return f"{done}{teams}; {odd}; {self.open:,} still open."
+        return f"{done}{entries}{teams}; {self._odd()}; {self.open:,} still open."
+
+    def _odd(self) -> str:
+        repaired = f"{self.count(Fate.REPAIRED):,} repaired, " if self.count(Fate.REPAIRED) else ""
+        refused, skipped, kept = (self.count(fate) for fate in (Fate.REFUSED, Fate.SKIPPED, Fate.KEPT))
+        return f"{refused:,} refused, {skipped:,} skipped, {repaired}{kept:,} odd"
+
+    def as_json(self) -> dict[str, object]:
+        """The same for programs, with every line that was told."""
+        counts = ("new", "grown", "same", "updates", "entries", "dispatches", "open")
+        return {
+            "dry_run": self.dry_run,
+            **{name: getattr(self, name) for name in counts},
+            "merged": sorted(self.merged),
+            **{
+                fate.value: [
+                    {"record": one.record, "reason": one.sentence} for one in self.problems if one.fate == fate
+                ]
+                for fate in Fate
+            },
+        }
 
 
 def run_import(
@@ -94,7 +118,7 @@ def _import_all(pasts: list[PastIncident], report: ImportReport, now: datetime) 
 
 
 def _tell_same(past: PastIncident, recorded: actions.Recorded, report: ImportReport) -> None:
-    _count(recorded, report)
+    _count(recorded, past, report)
     report.problems += [
         Problem(Fate.KEPT, _label(past), sentence) for sentence in _differences(recorded.incident, past)
     ]
@@ -120,8 +144,8 @@ def _import_new(pasts: list[PastIncident], report: ImportReport, now: datetime) 
             transaction.set_rollback(report.dry_run)
     except (DomainError, IntegrityError):
         return False
-    for recorded in written:
-        _count(recorded, report)
+    for past, recorded in zip(pasts, written, strict=True):
+        _count(recorded, past, report)
     report.problems += told
     return True
 
@@ -135,7 +159,8 @@ def _import_one(past: PastIncident, report: ImportReport, now: datetime) -> None
     told: list[Problem] = []
     try:
         with transaction.atomic():
-            fresh = _only_fresh(_without_future(past, now, label, told), label, told)
+            known = _known_updates(past)
+            fresh = _only_fresh(_without_future(past, now, label, told), known, label, told)
             recorded = actions.record_past_incident(fresh, now=now)
             transaction.set_rollback(report.dry_run)
     except DomainError as error:
@@ -143,24 +168,32 @@ def _import_one(past: PastIncident, report: ImportReport, now: datetime) -> None
     except IntegrityError:
         told = [Problem(Fate.REFUSED, label, "Another import wrote it at the same moment. Run this one again.")]
     else:
-        _count(recorded, report)
+        _count(recorded, past, report)
+        if not recorded.is_new and _is_told_elsewhere(past, known):
+            report.merged.add(past.external_id)
         told += [Problem(Fate.KEPT, label, sentence) for sentence in _differences(recorded.incident, past)]
     report.problems += told
 
 
-def _count(recorded: actions.Recorded, report: ImportReport) -> None:
+def _count(recorded: actions.Recorded, past: PastIncident, report: ImportReport) -> None:
+    if _key(past) in report.met:
+        report.merged.add(past.external_id)
+    report.met.add(_key(past))
     report.new += recorded.is_new
     report.same += recorded.is_same
     report.grown += not recorded.is_new and not recorded.is_same
     report.updates += recorded.updates
+    report.entries += recorded.entries
     report.dispatches += recorded.dispatches
     report.open += recorded.incident.is_open
+    if past.unknown_end and recorded.incident.is_open:
+        report.problems.append(Problem(Fate.KEPT, _label(past), past.unknown_end))
 
 
 def _differences(incident: Incident, past: PastIncident) -> Iterator[str]:
     """Where the incident here no longer ends as it does at the source. Nothing here is overwritten."""
     ended, ended_there = incident.resolved_at, past.resolved_at
-    if ended and ended_there is None:
+    if ended and ended_there is None and not past.unknown_end:
         yield "The source has it open, here it is resolved. Reopen it if the source is right."
     if ended and ended_there and abs(ended - ended_there) >= ROUNDING:
         yield f"The source resolved it at {iso(ended_there)}, here it ended at {iso(ended)}; that is left as it is."
@@ -176,13 +209,19 @@ def _without_future(past: PastIncident, now: datetime, label: str, told: list[Pr
     return replace(past, updates=kept)
 
 
-def _only_fresh(past: PastIncident, label: str, told: list[Problem]) -> PastIncident:
+def _is_told_elsewhere(past: PastIncident, known: list[PastUpdate]) -> bool:
+    """Whether another export brought it before: the same notes are known under other ids."""
+    ids = {one.external_id for one in known}
+    strange = [update for update in past.updates if update.external_id not in ids]
+    return any(_same_note(update, one) for update in strange for one in known)
+
+
+def _only_fresh(past: PastIncident, known: list[PastUpdate], label: str, told: list[Problem]) -> PastIncident:
     """Without the updates that are recorded already, whatever id this export gives them.
 
     The same note bears different ids in different exports of one history. Some number from the newest (update_0,
     update_1...), so that an id means another note once there is a further one.
     """
-    known = _known_updates(past)
     fresh: list[PastUpdate] = []
     edited = 0
     for update in past.updates:

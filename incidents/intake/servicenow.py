@@ -103,6 +103,7 @@ class _Reader:
     source: str
     zone: tzinfo
     kept: list[str] = field(default_factory=list)
+    repaired: list[str] = field(default_factory=list)
 
     def read(self, rows: list[Row]) -> Iterator[Reading]:
         """The incident, after one line for all that is odd but kept."""
@@ -111,8 +112,9 @@ class _Reader:
             yield Problem(Fate.SKIPPED, self.number, "It was cancelled at its source, so it is no incident.")
             return
         past = self._incident(changes)
-        if self.kept:
-            yield Problem(Fate.KEPT, self.number, " ".join(dict.fromkeys(self.kept)))
+        for fate, sentences in ((Fate.REPAIRED, self.repaired), (Fate.KEPT, self.kept)):
+            if sentences:
+                yield Problem(fate, self.number, " ".join(dict.fromkeys(sentences)))
         yield past
 
     def _change(self, row: Row) -> Change:
@@ -165,7 +167,7 @@ class _Reader:
         since = next((change.at for change in end if change.state is State.OVER), None)
         if since is None:
             raise Invalid("It is closed, but neither resolved_at nor a row Resolved says when it was over.")
-        self.kept.append("resolved_at is missing; the time of its row Resolved is used.")
+        self.repaired.append("resolved_at is missing; the time of its row Resolved is used.")
         return since
 
     def _while_open(self, stated: datetime | None, last: Change) -> datetime | None:
@@ -173,7 +175,7 @@ class _Reader:
         if stated is None or stated < last.at:
             return None
         word = printable(last.row.text("incident_state"), 30)
-        self.kept.append(f'Its last row is "{word}", but its resolved_at is later; it counts as resolved then.')
+        self.repaired.append(f'Its last row is "{word}", but its resolved_at is later; it counts as resolved then.')
         return stated
 
     def _note_disorder(self, opened: datetime, taken: datetime | None, resolved: datetime | None) -> None:

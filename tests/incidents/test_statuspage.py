@@ -162,15 +162,10 @@ def test_a_record_that_cannot_be_kept_is_named_and_the_next_one_is_read(broken: 
 @pytest.mark.parametrize(
     ("odd", "says"),
     [
-        (record(started_at=None, created_at="2026-03-02T10:00:00Z"), "started_at is missing; created_at is used."),
-        (record(started_at=None), "started_at and created_at are missing; the time of its first update is used."),
-        (record(resolved_at=None), "resolved_at is missing; the time of its update “resolved” is used."),
         (
             record(resolved_at="2026-03-02T09:00:00Z"),
             "before it started (2026-03-02T10:00:00.000Z); both times are kept",
         ),
-        (record(status="investigating"), 'Its status "investigating" contradicts its resolved_at'),
-        (record(status="investigating", resolved_at=None), "contradicts its last update, which says resolved"),
         (record(status="exploded"), 'Its status "exploded" is unknown'),
         (record(impact="apocalyptic"), 'Its impact "apocalyptic" is unknown; severity medium is assumed.'),
         (record(impact=None), "It states no impact; severity medium is assumed."),
@@ -178,10 +173,7 @@ def test_a_record_that_cannot_be_kept_is_named_and_the_next_one_is_read(broken: 
         (record(incident_updates=[note(status="update")]), 'Unknown update status "update"; the text is kept'),
         (record(incident_updates=[note(body=None)]), "An update without text"),
         (record(incident_updates=[note(clock="09:30")]), "is older than its start"),
-        (record(name="Dies\0er"), "NUL characters were removed"),
-        (record(name="Lamp \ud800"), "not UTF-8"),
         (record(name="n" * 250), "Its name has 250 characters; 200 fit"),
-        (record(incident_updates=[note(body="x" * 20_001)]), "it is cut to 20000"),
     ],
 )
 def test_an_odd_record_is_kept_and_told_in_one_line(odd: dict[str, Any], says: str) -> None:
@@ -189,6 +181,25 @@ def test_an_odd_record_is_kept_and_told_in_one_line(odd: dict[str, Any], says: s
     assert past.external_id == "one"
     assert problem.fate == Fate.KEPT
     assert says in problem.sentence
+    assert str(problem).isprintable()
+
+
+@pytest.mark.parametrize(
+    ("damaged", "says"),
+    [
+        (record(started_at=None, created_at="2026-03-02T10:00:00Z"), "started_at is missing; created_at is used."),
+        (record(started_at=None), "started_at and created_at are missing; the time of its first update is used."),
+        (record(resolved_at=None), "resolved_at is missing; the time of its update “resolved” is used."),
+        (record(status="investigating"), 'Its status "investigating" contradicts its resolved_at'),
+        (record(status="investigating", resolved_at=None), "contradicts its last update, which says resolved"),
+        (record(name="Dies\0er"), "NUL characters were removed"),
+        (record(name="Lamp \ud800"), "not UTF-8"),
+        (record(incident_updates=[note(body="x" * 20_001)]), "it is cut to 20000"),
+    ],
+)
+def test_what_is_repaired_is_told_with_how(damaged: dict[str, Any], says: str) -> None:
+    [past], [problem] = reading(damaged)
+    assert (past.external_id, problem.fate, says in problem.sentence) == ("one", Fate.REPAIRED, True)
     assert str(problem).isprintable()
 
 
