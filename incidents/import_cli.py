@@ -72,9 +72,7 @@ class Answers:
 
 @app.command("import")
 def import_history(
-    file: Annotated[
-        Path, typer.Argument(exists=True, dir_okay=False, readable=True, allow_dash=True, help="The file; - is stdin.")
-    ],
+    file: Annotated[Path, typer.Argument(help="The file; - reads stdin.")],
     format: Annotated[Format | None, typer.Option(help="What wrote it. Without it, the content tells.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Report only, write nothing.")] = False,
     zone: Annotated[
@@ -139,7 +137,14 @@ def _tell(report: ImportReport, name: str, format: Format, *, as_json: bool) -> 
 
 
 def _opened(file: Path) -> BinaryIO:
-    return io.BytesIO(sys.stdin.buffer.read(MAX_BYTES + 1)) if file == STDIN else file.open("rb")
+    if file == STDIN:
+        return io.BytesIO(sys.stdin.buffer.read(MAX_BYTES + 1))
+    if not file.is_file():
+        raise typer.BadParameter(f"There is no file {file}.")
+    try:
+        return file.open("rb")
+    except OSError as error:
+        raise typer.BadParameter(f"{file} cannot be read: {error.strerror}.") from None
 
 
 def _recognised(file: BinaryIO) -> Format:

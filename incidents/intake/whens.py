@@ -36,7 +36,7 @@ _BETWEEN = re.compile(
     r"[\s*_`,]*(?:T(?=\d)|at\b|@|[-–—]\s|\|)?[\s*_`~≈]*(?:(?:ca|circa|about|around|approx)\b\.?[\s~]*)?", re.I
 )
 _CLOCK = re.compile(
-    r"(?P<hour>\d{1,2})[:h](?P<minute>\d{2})(?::(?P<second>\d{2})(?:[.,]\d{1,9})?)?(?![\d:])\s*(?P<half>[ap]\.?m\b\.?)?"
+    r"(?P<hour>\d{1,2})[:h](?P<minute>\d{2})(?::(?P<second>\d{2})(?:[.,]\d{1,9})?)?(?!\d|:\d)\s*(?P<half>[ap]\.?m\b\.?)?"
     r"|(?P<hour_only>\d{1,2})\s*(?P<half_only>[ap]\.?m\b\.?)",
     re.I,
 )
@@ -93,14 +93,17 @@ def read_when(line: str) -> When | None:
     if clock is None and day is None:
         return None
     if clock is None:
-        return When(day, None, "", line[begin:place].strip(" ,"), line[_end(_CLOSING, line, place) :].strip())
+        return When(day, None, "", _written(line, place), line[_end(_CLOSING, line, place) :].strip())
     at, repaired = _clock(clock)
-    zone, place = _zone(line, clock.end())
+    is_exact = clock["second"] is not None or line[at_place - 1 : at_place] == "T"
+    zone, place = ("", clock.end()) if _is_range(line, clock.end()) and not is_exact else _zone(line, clock.end())
+    if not is_exact:
+        _check_range(line, clock.end(), at)
     if (until := _UNTIL.match(line, place)) and (end := _CLOCK.match(line, until.end())):
         later_zone, place = _zone(line, end.end())
         zone = zone or later_zone
     rest = line[_end(_CLOSING, line, place) :].strip()
-    return When(day, at, zone, line[begin:place].strip(), rest, repaired)
+    return When(day, at, zone, _written(line, place), rest, repaired)
 
 
 def day_in(text: str) -> date | None:
@@ -111,6 +114,11 @@ def day_in(text: str) -> date | None:
         except ValueError:
             continue
     return None
+
+
+def _written(line: str, place: int) -> str:
+    """The words up to `place` without what marks them up."""
+    return line[:place].strip(" \t*_`[(|>,")
 
 
 def _end(pattern: re.Pattern[str], line: str, place: int) -> int:
@@ -155,6 +163,20 @@ def _clock(found: re.Match[str]) -> tuple[time, str]:
         return time(hour, minute, second), repaired
     except ValueError:
         raise Invalid(f'"{found.group().strip()}" is no time of day.') from None
+
+
+def _is_range(line: str, place: int) -> bool:
+    """Whether an end follows: 10:20-10:30 is no time at an offset of ten and a half hours."""
+    until = _UNTIL.match(line, place)
+    return until is not None and _CLOCK.match(line, until.end()) is not None
+
+
+def _check_range(line: str, place: int, begin: time) -> None:
+    """Raises Invalid for 10:00-08:00, which may be an offset."""
+    found = re.compile(r"\s?-(\d{1,2}):(00|30|45)(?!\d|:|\s*[ap]\.?m)", re.I).match(line, place)
+    if found and int(found[1]) <= 12 and time(int(found[1]), int(found[2])) < begin:
+        said = f"{begin:%H:%M}-{found[1]}:{found[2]}"
+        raise Invalid(f'"{said}" may be a range or an offset. Write UTC-{found[1]}:{found[2]}, or "to" for the end.')
 
 
 def _zone(line: str, place: int) -> tuple[str, int]:

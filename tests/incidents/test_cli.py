@@ -230,3 +230,49 @@ def test_a_history_of_another_format_is_refused_and_named() -> None:
     result = run("import", str(FIXTURE), "--format", "volvo")
     assert (result.exit_code, Incident.objects.count()) == (5, 0)
     assert result.stderr.startswith("error: statuspage.json: ")
+
+
+def test_a_file_without_a_format_is_known_by_its_content() -> None:
+    for name, new in (("statuspage.json", 2), ("googlecloud.json", 2), ("servicenow.csv", 3), ("volvo.csv", 3)):
+        assert f"{name}: {new} new" in run("import", str(FIXTURE.with_name(name))).stdout
+
+
+def test_a_file_of_no_known_format_exits_5_and_names_those_that_are(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("milk, eggs")
+    result = run("import", str(tmp_path / "notes.txt"))
+    assert (result.exit_code, Incident.objects.count()) == (5, 0)
+    assert "It is of no format that is known. Known are: statuspage" in result.stderr
+
+
+def test_a_timeline_is_pasted_into_an_incident_once(tmp_path: Path) -> None:
+    incident = IncidentFactory()
+    page = "## Timeline\n\nAll times in UTC\n\n- 2026-03-02 10:00 Dark\n- 10:05 Light\n- soon\n"
+    first, second = (
+        CliRunner().invoke(app, ["incident", "import", "-", "--into", str(incident.pk), "--json"], input=page)
+        for _ in range(2)
+    )
+    report, again = json.loads(first.stdout), json.loads(second.stdout)
+    assert (first.exit_code, report["format"], report["entries"], again["entries"]) == (7, "postmortem", 2, 0)
+    assert report["refused"][0]["record"] == "line 7"
+    assert [entry.title for entry in incident.timeline.filter(source=Source.IMPORT)] == ["Dark", "Light"]
+
+
+def test_a_dry_run_into_an_incident_writes_nothing() -> None:
+    incident = IncidentFactory()
+    page = "- 2026-03-02 10:00 UTC Dark"
+    arguments = ["incident", "import", "-", "--format", "postmortem", "--into", str(incident.pk), "--dry-run"]
+    assert "1 log entries" in CliRunner().invoke(app, arguments, input=page).stdout
+    assert not incident.timeline.filter(source=Source.IMPORT).exists()
+
+
+def test_a_zone_that_is_not_clear_is_asked_for_and_nothing_is_written(tmp_path: Path) -> None:
+    (tmp_path / "report.md").write_text("# Dark\n\nAll times in CST\n\n- 2026-03-02 10:00 Dark\n")
+    asked = run("import", str(tmp_path / "report.md"))
+    assert (asked.exit_code, Incident.objects.count()) == (5, 0)
+    assert "Say --zone America/Chicago or --zone Asia/Shanghai." in asked.stderr
+    told = run("import", str(tmp_path / "report.md"), "--zone", "America/Chicago", "--severity", "high")
+    assert "report.md: 1 new" in told.stdout
+    assert "so it is open here" in told.stdout
+    closed = run("import", str(tmp_path / "report.md"), "--zone", "America/Chicago", "--resolved", "last")
+    assert "0 new, 1 grown" in closed.stdout
+    assert Incident.objects.get().status == Status.RESOLVED

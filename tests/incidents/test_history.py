@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator
 from dataclasses import replace
@@ -15,11 +16,12 @@ import pytest
 from django.db import IntegrityError, transaction
 
 from incidents import actions
-from incidents.intake import Fate, Problem, servicenow, statuspage, volvo
+from incidents.intake import Fate, Problem, googlecloud, postmortem, servicenow, snapshots, statuspage, volvo
 from incidents.intake.history import ImportReport, run_import
+from incidents.intake.zones import ZoneUnclear, named_zone
 from incidents.lifecycle import Kind, Phase, Severity, Status, Visibility
 from incidents.models import Incident, PhaseEntry, Source, StatusUpdate, TimelineEvent
-from incidents.past import PastIncident, PastUpdate
+from incidents.past import PastEntry, PastIncident, PastUpdate
 from tests.factories import NOON, at, stamp
 
 pytestmark = pytest.mark.django_db
@@ -168,6 +170,54 @@ def test_imported_updates_are_public_and_speak_for_their_source() -> None:
     assert Incident.objects.get().last_communicated_at == at("08:10")
 
 
+# --- Merging, unknown ends, logs of others ---
+
+
+def test_another_export_of_a_known_incident_is_merged_with_the_union_of_its_updates() -> None:
+    run_import([past()], now=NOON)
+    other = (PastUpdate("x0", at("08:10:20"), "We look.", "update"), PastUpdate("x1", at("08:40"), "A fuse.", "update"))
+    first, second = (run_import([past(updates=other)], now=NOON) for _ in range(2))
+    assert (first.new, first.grown, first.updates, first.merged) == (0, 1, 1, {"one"})
+    assert (second.grown, second.same, second.updates) == (0, 1, 0)
+    assert list(StatusUpdate.objects.values_list("content", flat=True)) == ["We look.", "A fuse."]
+
+
+def test_the_same_incident_twice_in_a_file_is_one_and_counts_as_merged() -> None:
+    more = past(updates=(PastUpdate("u2", at("08:40"), "A fuse.", "update"),))
+    report = run_import([past(), more], now=NOON)
+    assert (report.new, report.grown, report.merged, report.updates) == (1, 1, {"one"}, 2)
+
+
+def test_an_unknown_end_is_told_until_a_later_file_knows_it() -> None:
+    gone = past(resolved_at=None, unknown_end="It vanished.")
+    assert [str(one) for one in run_import([gone], now=NOON).problems] == ["kept: one (Uploads fail): It vanished."]
+    assert run_import([past()], now=NOON).grown == 1
+    report = run_import([gone], now=NOON)
+    assert (report.same, report.problems) == (1, [])
+    assert Incident.objects.get().resolved_at == at("09:00")
+
+
+def test_entries_of_a_log_elsewhere_are_internal_and_written_once() -> None:
+    timed = past(updates=(), entries=(PastEntry("e1", at("08:20"), "A fuse is found", "In the cellar."),))
+    first, second = (run_import([timed], now=NOON) for _ in range(2))
+    assert (first.new, first.entries, second.same, second.entries) == (1, 1, 1, 0)
+    entry = TimelineEvent.objects.get(external_id="e1")
+    assert (entry.occurred_at, entry.visibility, entry.source) == (at("08:20"), Visibility.INTERNAL, Source.IMPORT)
+
+
+def test_an_entry_of_the_future_leaves_nothing_half_written() -> None:
+    timed = past(entries=(PastEntry("e1", at("08:20"), "Now"), PastEntry("e2", NOON + timedelta(hours=1), "Later")))
+    report = run_import([timed], now=NOON)
+    assert (report.new, report.count(Fate.REFUSED), recorded()) == (0, 1, (0, 0, 0, 0))
+
+
+def test_a_report_for_programs_names_every_record_and_reason() -> None:
+    report = run_import([Problem(Fate.REPAIRED, "two", "end is missing."), past()], now=NOON).as_json()
+    assert (report["new"], report["updates"], report["merged"]) == (1, 1, [])
+    assert report["repaired"] == [{"record": "two", "reason": "end is missing."}]
+    assert (report["kept"], report["skipped"], report["refused"]) == ([], [], [])
+
+
 # --- Many at once ---
 
 
@@ -264,6 +314,44 @@ def test_a_damaged_export_of_the_same_history_merges() -> None:
     run_import(real("statuspage_github_incidents_2025_2026.json"), now=at("2026-11-01T00:00"))
     report = run_import(real("statuspage_github_backfill_damaged.json"), now=at("2026-11-01T00:00"))
     assert (report.new, report.grown + report.same, report.count(Fate.REFUSED)) == (72, 86, 0)
+
+
+def test_a_real_history_of_another_vendor_is_imported_once() -> None:
+    content = (folder_of_real_data() / "gcp_cloud_status_incidents.json").read_bytes()
+    first, second = (run_import(googlecloud.read(content), now=at("2026-11-01T00:00")) for _ in range(2))
+    assert (first.new, first.updates, first.open, first.count(Fate.REFUSED)) == (157, 770, 0, 0)
+    assert sum("after it had ended" in one.sentence for one in first.problems) == 22
+    assert sum("is older than its start" in one.sentence for one in first.problems) == 1
+    assert (second.new, second.grown, second.same) == (0, 0, 157)
+
+
+def test_real_looks_become_five_incidents_and_a_later_file_knows_the_ends_of_three() -> None:
+    looks = list(snapshots.read((folder_of_real_data() / "statuspage_github_summary_snapshots.jsonl").read_bytes()))
+    first = run_import(looks, now=at("2026-11-01T00:00"))
+    assert (first.new, first.updates, first.open) == (5, 87, 5)
+    assert sum("The look is empty" in one.sentence for one in first.problems) == 4
+    assert sum("vanished without a resolution" in one.sentence for one in first.problems) == 5
+    later = run_import(real("statuspage_github_incidents_2025_2026.json"), now=at("2026-11-01T00:00"))
+    assert (later.new, later.grown, Incident.objects.active().count()) == (129, 3, 2)
+    again = run_import(looks, now=at("2026-11-01T00:00"))
+    assert (again.new, again.grown, again.same) == (0, 0, 5)
+
+
+def test_real_timelines_give_the_hundred_events_that_are_expected() -> None:
+    folder = folder_of_real_data() / "incident_reports"
+    asked = 0
+    for report in json.loads((folder / "mybinder_timelines.json").read_text()):
+        content = (folder / f"mybinder_{report['file']}").read_bytes()
+        try:
+            entries = postmortem.timeline(content).entries
+        except ZoneUnclear:
+            asked += 1
+            entries = postmortem.timeline(content, named_zone("UTC")).entries
+        expected = ["".join(event["text"].split()) for event in report["events"]]
+        found = ["".join(f"{entry.title}{entry.description}".split()) for entry in entries]
+        assert len(found) == len(expected)
+        assert all(text in entry for text, entry in zip(expected, found, strict=True))
+    assert asked == 4, "PST in September and October, CET in June, and UC/Pacific"
 
 
 def figures(pairs: list[tuple[datetime | None, datetime | None]]) -> tuple[int, float, float, int, int]:
