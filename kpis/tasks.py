@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from datetime import datetime
 
-from kpis import nights
+from kpis import health, nights, self_measurement
 from kpis.alerts import actions as alerts
 from kpis.reports import making
 from kpis.reports.kinds import Kind
@@ -46,3 +46,15 @@ def daily_report(now: datetime) -> str:
 def ninety_days_report(now: datetime) -> str:
     """Makes the 90-day report, once the last one is 90 days old."""
     return making.scheduled((Kind.NINETY_DAYS,), now)
+
+
+@job("health-checks", when="every 5 minutes")
+def check_health(now: datetime) -> str:
+    """Asks the services of MAJOROPS_HEALTH_CHECKS whether they are well."""
+    return health.in_words(health.check(now))
+
+
+@job("request-facts", when="every 15 minutes")
+def take_up_requests(now: datetime) -> str:
+    """Makes facts of the requests that the servers measured of themselves."""
+    return self_measurement.take_up(now)

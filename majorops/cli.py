@@ -31,6 +31,7 @@ GROUPS: dict[str, tuple[str, *tuple[str, ...]]] = {
         "kpis.monitoring_cli:app",
     ),
     "fact": ("Facts of other systems: append, import, look.", "kpis.facts_cli:app"),
+    "health": ("Asking services whether they are well, and measuring ourselves.", "kpis.health_cli:app"),
     "report": ("Reports: weekly, executive, daily, 90 days, and a summary.", "kpis.reports_cli:app"),
     "pack": ("Packs of KPIs: look, install, compare, retire.", "kpis.packs_cli:app"),
     "team": (

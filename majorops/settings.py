@@ -146,6 +146,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "majorops.middleware.RequestId",
+    "majorops.measuring.MeasureRequests",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
@@ -228,6 +229,15 @@ MAJOROPS_UNKNOWN_FACTS = env.str("MAJOROPS_UNKNOWN_FACTS", default="refuse")
 MAJOROPS_ALIAS_KEY = env.str("MAJOROPS_ALIAS_KEY", default="")
 #: Secrets of the webhooks that facts are made of, e.g. github=...,chatwoot=...
 MAJOROPS_WEBHOOK_SECRETS = env.dict("MAJOROPS_WEBHOOK_SECRETS", default={})
+
+# --- Measuring ourselves and others (majorops/measuring.py, kpis/health.py) ---
+#: How our own requests went, as facts: a fair sample of each hour.
+MAJOROPS_MEASURE_REQUESTS = env.bool("MAJOROPS_MEASURE_REQUESTS", default=False)
+#: Where servers leave the sample of an hour, for the worker to take up. All processes of one machine share it.
+MAJOROPS_MEASURE_FOLDER = env.str("MAJOROPS_MEASURE_FOLDER", default=str(VAR_DIR / "requests"))
+MAJOROPS_MEASURE_PER_HOUR = env.int("MAJOROPS_MEASURE_PER_HOUR", default=200)
+#: Services that are asked whether they are well, e.g. api:core=https://api.example.com/health
+MAJOROPS_HEALTH_CHECKS = env.list("MAJOROPS_HEALTH_CHECKS", default=[])
 
 # --- The operator control centre (kpis/packs/sessions.py) ---
 #: Each visit of its pages is a fact, once the pack is installed.
@@ -351,6 +361,8 @@ def _unsafe() -> list[str]:
         problems.append("MAJOROPS_UNKNOWN_FACTS must be refuse or park.")
     if short := [name for name, secret in MAJOROPS_WEBHOOK_SECRETS.items() if len(secret) < 16]:
         problems.append(f"MAJOROPS_WEBHOOK_SECRETS: the secret of {short[0]} needs at least 16 characters.")
+    if MAJOROPS_MEASURE_PER_HOUR < 1:
+        problems.append("MAJOROPS_MEASURE_PER_HOUR must be at least 1.")
     problems += _unsafe_logout()
     if not DEBUG:
         problems += _unsafe_site() + _unsafe_transport() + _unsafe_database()

@@ -111,15 +111,21 @@ def post(url: str, body: bytes, headers: Mapping[str, str], *, guarded: bool = T
         raise NotSent(f"It answered {status}.{hint}")
 
 
+def get(url: str, *, guarded: bool = True, within: float = ANSWER_WITHIN, most: int = MAX_ANSWER) -> Answer:
+    """Asks, and returns what was answered, whatever its status. Raises NotSent, NoAnswer, AddressRefused."""
+    return exchange(url, None, {}, guarded=guarded, within=within, most=most, method="GET")
+
+
 def exchange(
     url: str,
-    body: bytes,
+    body: bytes | None,
     headers: Mapping[str, str],
     *,
     guarded: bool = True,
     within: float = ANSWER_WITHIN,
     patient: bool = False,
     most: int = MAX_ANSWER,
+    method: str = "POST",
 ) -> Answer:
     """Posts, and returns what was answered, whatever its status. Raises NotSent, NoAnswer, AddressRefused.
 
@@ -132,7 +138,7 @@ def exchange(
     target = f"{parts.path or '/'}{f'?{parts.query}' if parts.query else ''}"
     with only_public() if guarded else nullcontext(), _at_most(within, connection) as ran_out:
         try:
-            connection.request("POST", target, body, dict(headers))
+            connection.request(method, target, body, dict(headers))
             if patient and connection.sock:
                 connection.sock.settimeout(within)
             answer = connection.getresponse()
