@@ -17,7 +17,7 @@ from django.utils import timezone
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
-from kpis.facts import files, ingest, parked, registry
+from kpis.facts import deliveries, files, ingest, parked, registry, timelines
 from kpis.facts.ingest import Report
 from kpis.models import Fact, FactKind
 from majorops.lib.errors import Invalid
@@ -39,6 +39,8 @@ class Format(StrEnum):
     JOURNAL = "journal"
     CSV = "csv"
     GIT_LOG = "git-log"
+    DELIVERIES = "deliveries"
+    TIMELINES = "timelines"
 
 
 @app.command()
@@ -83,7 +85,7 @@ def _payload(kind: str, fields: list[str]) -> dict[str, object]:
 def import_file(
     file: Annotated[str, typer.Argument(help="The file; - reads from stdin. `git-log` stands for --format git-log -.")],
     form: Annotated[Format, typer.Option("--format", help="How it is written.")] = Format.EVENTS,
-    mapping: Annotated[Path | None, typer.Option(help="For csv: which column holds what (TOML).")] = None,
+    mapping: Annotated[Path | None, typer.Option(help="For csv, deliveries, timelines: what is where (TOML).")] = None,
     repo: Annotated[str, typer.Option(help="For git-log: the name of the repository.")] = "",
     source: Annotated[str, typer.Option("--source", help="Who says it. Default: the format.")] = "",
     as_json: AsJson = False,
@@ -91,10 +93,12 @@ def import_file(
     """Imports a file of facts. Importing it again changes nothing. Exit code 7 if some records were refused.
 
     \b
-    events    JSON lines, as POST /api/v1/facts/bulk takes them
-    journal   JSON lines of timestamp, action, entity and details
-    csv       any table, read by --mapping
-    git-log   what `git log --numstat` prints
+    events      JSON lines, as POST /api/v1/facts/bulk takes them
+    journal     JSON lines of timestamp, action, entity and details
+    csv         any table, read by --mapping
+    git-log     what `git log --numstat` prints
+    deliveries  CSV of merges: deployments, and which were taken back
+    timelines   JSON of incident reports: when each began and ended
 
     Example: git log --numstat --date=iso-strict | mim fact import git-log --repo shop
     """
@@ -117,13 +121,29 @@ def _records(lines: TextIO, form: Format, mapping: Path | None, repo: str) -> fi
         return files.json_lines(lines)
     if form is Format.JOURNAL:
         return files.journal(lines, kinds)
-    if form is Format.CSV:
+    if form in MAPPED:
         if mapping is None:
-            raise Invalid("A CSV needs --mapping FILE: which column holds what. docs/howto/facts.md has examples.")
-        return files.table(lines, files.mapping_from(_text(mapping)), kinds)
+            raise Invalid(f"{form} needs --mapping FILE: what is where. docs/howto/facts.md has examples.")
+        return MAPPED[form](lines, _text(mapping), kinds)
     if not repo:
         raise Invalid("A git log does not name its repository: add --repo NAME.")
     return files.git_log(lines, repo)
+
+
+def _table(lines: TextIO, mapping: str, kinds: files.Kinds) -> files.Numbered:
+    return files.table(lines, files.mapping_from(mapping), kinds)
+
+
+def _deliveries(lines: TextIO, mapping: str, kinds: files.Kinds) -> files.Numbered:
+    told = deliveries.deliveries_from(mapping)
+    return deliveries.deliveries(lines, told, deliveries.known_of(told.repo))
+
+
+def _timelines(lines: TextIO, mapping: str, kinds: files.Kinds) -> files.Numbered:
+    return timelines.timelines(lines, timelines.timelines_from(mapping))
+
+
+MAPPED = {Format.CSV: _table, Format.DELIVERIES: _deliveries, Format.TIMELINES: _timelines}
 
 
 def _text(path: Path) -> str:

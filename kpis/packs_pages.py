@@ -21,6 +21,7 @@ from incidents.pages import page, person
 from kpis.evidence import Evidence
 from kpis.facts import ingest
 from kpis.packs import files, reading, sessions
+from kpis.packs import tables as packs_tables
 from kpis.packs.files import NoSuchPack, Pack
 from kpis.packs.pulse import pulse as felt
 from kpis.packs.sessions import ASSIGNED, DISMISSED, PACK, session_opened
@@ -70,6 +71,18 @@ def claims(request: HttpRequest, pack: str) -> HttpResponse:
     found = reading.opened(told, person(request), timezone.now())
     uses = {use: [row for row in found.rows if row.use == use] for use in ("now", "doubtful", "needed")}
     return render(request, "kpis/pack_claims.html", _frame(told, found=found, **uses))
+
+
+@page(Can.READ_EXEC_KPIS)
+@require_GET
+def tables(request: HttpRequest, pack: str) -> HttpResponse:
+    """The KPIs of the pack side by side: by group, by rung, by day."""
+    told, now, user = _pack(pack), timezone.now(), person(request)
+    if not told.tables:
+        raise Http404
+    found = reading.opened(told, user, now)
+    shown = packs_tables.grids(found, user, now) if found.install else []
+    return render(request, "kpis/pack_tables.html", _frame(told, found=found, grids=shown))
 
 
 @page(Can.READ_EXEC_KPIS)

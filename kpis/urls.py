@@ -110,6 +110,7 @@ urlpatterns = [
     path("packs/", packs_pages.packs, name="packs"),
     path("packs/<slug:pack>/", packs_pages.pack, name="pack"),
     path("packs/<slug:pack>/claims", packs_pages.claims, name="pack-claims"),
+    path("packs/<slug:pack>/tables", packs_pages.tables, name="pack-tables"),
     path("packs/<slug:pack>/roadmap", packs_pages.roadmap, name="pack-roadmap"),
     path("packs/<slug:pack>/case-study", packs_pages.case_study, name="pack-case-study"),
     path("packs/<slug:pack>/checklists", packs_pages.checklists, name="pack-checklists"),

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from typing import Annotated, Any, TextIO
 from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from kpis.facts.checking import KindRule
 from kpis.facts.schema import Schema, Type
@@ -23,6 +23,7 @@ from majorops.lib.errors import Invalid
 Event = dict[str, Any]
 Numbered = Iterator[tuple[int, Event | Invalid]]
 Kinds = Mapping[str, KindRule]
+Pattern = Annotated[str, AfterValidator(lambda text: re.compile(text).pattern)]
 Several = Annotated[tuple[str, ...], BeforeValidator(lambda value: (value,) if isinstance(value, str) else value)]
 
 
@@ -162,6 +163,8 @@ class Mapped(BaseModel):
     fields: Mapping[str, From] = Field(default_factory=dict)
     #: Only rows whose column has one of these words; `*` for any.
     only: Mapping[str, Several] = Field(default_factory=dict)
+    #: Never rows in whose column this pattern is found.
+    without: Mapping[str, Pattern] = Field(default_factory=dict)
 
 
 def mapping_from(text: str) -> Mapped:
@@ -172,7 +175,7 @@ def mapping_from(text: str) -> Mapped:
     except ValidationError as error:
         told = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
         raise FileNotRead(f"The mapping cannot be used: {told}.") from None
-    except (tomllib.TOMLDecodeError, LookupError, ValueError, OSError) as error:
+    except (tomllib.TOMLDecodeError, re.error, LookupError, ValueError, OSError) as error:
         raise FileNotRead(f"The mapping cannot be used: {error}") from None
     return mapping
 
@@ -184,12 +187,18 @@ def table(file: TextIO, mapping: Mapped, kinds: Kinds) -> Numbered:
     csv.field_size_limit(1024 * 1024)
     rows = csv.DictReader(file, restval="")
     named = [mapping.occurred_at, *mapping.fields.values(), *filter(None, (mapping.subject, mapping.actor))]
-    wanted = {*(each.column for each in named if each.column), *mapping.key, *mapping.only}
+    wanted = {*(each.column for each in named if each.column), *mapping.key, *mapping.only, *mapping.without}
     if missing := sorted(wanted - set(rows.fieldnames or ())):
         raise FileNotRead(f"The file has no column {missing[0]!a}. It has: {', '.join(rows.fieldnames or ())}.")
     for number, row in enumerate(rows, start=1):
-        if all(row[name] in words or (row[name] and words == ANY) for name, words in mapping.only.items()):
+        if _is_wanted(row, mapping):
             yield number, _mapped(row, mapping, kinds[mapping.kind])
+
+
+def _is_wanted(row: Mapping[str, str], mapping: Mapped) -> bool:
+    if any(re.search(pattern, row[name]) for name, pattern in mapping.without.items()):
+        return False
+    return all(row[name] in words or (row[name] and words == ANY) for name, words in mapping.only.items())
 
 
 def _mapped(row: Mapping[str, str], mapping: Mapped, rule: KindRule) -> Event | Invalid:

@@ -3,6 +3,7 @@
 <pack>/pack.yaml        title, programme, checklists, the case study
 <pack>/kinds.yaml       fact kinds of this pack alone; shared/kinds.yaml holds those of several
 <pack>/01-*.yaml ...    definitions, a file for each group, in the order of the page
+<pack>/tables.yaml      tables that show several KPIs side by side
 <pack>/claims.yaml      figures that a document printed, with what speaks against them
 """
 
@@ -10,7 +11,7 @@ from __future__ import annotations
 
 from calendar import monthrange
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, timedelta
 from functools import cache
 from pathlib import Path
@@ -106,6 +107,42 @@ class CaseStudy:
 
 
 @dataclass(frozen=True, slots=True)
+class Column:
+    """A column of a table. `{key}` in the KPI and the groups stands for the key of the row."""
+
+    title: str
+    kpi: str
+    dims: Mapping[str, str]
+    #: value | targets
+    show: str
+
+
+@dataclass(frozen=True, slots=True)
+class TableRow:
+    """A row of a table: a key that the columns build on, a KPI of its own, or columns that it alone fills otherwise."""
+
+    title: str
+    key: str = ""
+    kpi: str = ""
+    only: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """KPIs side by side. `kind`: cells | ladder | steps | days."""
+
+    slug: str
+    title: str
+    about: str
+    kind: str
+    rows: tuple[TableRow, ...]
+    columns: tuple[Column, ...]
+    weights_of: str = ""
+    #: For steps: the type of the checklists.
+    type: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Pack:
     slug: str
     title: str
@@ -117,6 +154,7 @@ class Pack:
     roadmap: tuple[Step, ...]
     printed: tuple[Printed, ...]
     case_study: CaseStudy | None
+    tables: tuple[Table, ...] = ()
 
     @property
     def entries(self) -> Iterator[Entry]:
@@ -163,6 +201,7 @@ def pack(slug: str) -> Pack:
         roadmap=tuple(Step(each["from"], each["to"], each["title"], tuple(each["tasks"])) for each in told["roadmap"]),
         printed=tuple(_printed(each) for each in _read(folder / "claims.yaml")),
         case_study=CaseStudy(**{**study, "kpis": tuple(study["kpis"])}) if study else None,
+        tables=tuple(_table(each) for each in _read(folder / "tables.yaml")),
     )
 
 
@@ -187,6 +226,16 @@ def _kinds(folder: Path, groups: tuple[Group, ...]) -> tuple[Kind, ...]:
     asked = {name for group in groups for entry in group.entries for name in sources_in(entry.spec)}
     shared = [told for told in _read(FOLDER / SHARED / "kinds.yaml") if f"{FACT}{told['key']}" in asked]
     return tuple(Kind(**told) for told in (*shared, *_read(folder / "kinds.yaml")))
+
+
+def _table(told: Mapping[str, Any]) -> Table:
+    beside = {name: value for name, value in told.items() if name not in ("rows", "columns", "kind")}
+    columns = (
+        Column(each["title"], each["kpi"], each.get("dims", {}), each.get("show", "value"))
+        for each in told.get("columns", ())
+    )
+    rows = tuple(TableRow(**each) for each in told.get("rows", ()))
+    return Table(kind=told.get("kind", "cells"), rows=rows, columns=tuple(columns), **beside)
 
 
 def _printed(told: Mapping[str, Any]) -> Printed:
