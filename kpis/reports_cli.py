@@ -49,12 +49,19 @@ def ninety_days(mail: Mail = False, as_json: AsJson = False) -> None:
 
 
 @app.command()
-def metrics(as_json: AsJson = False) -> None:
-    """Every KPI as it stands now. Nothing is kept.
+def metrics(
+    pack: Annotated[str, typer.Argument(help="Only this pack, a line for each KPI, e.g. engineering-impact.")] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Every KPI as it stands now, or those of one pack. Nothing is kept.
 
-    Example: mim report metrics
+    Example: mim report metrics engineering-impact
     """
     from django.utils import timezone
+
+    if pack:
+        _summarise(pack, as_json=as_json)
+        return
 
     from kpis.reports.kinds import Kind
     from kpis.reports.making import collect
@@ -63,6 +70,17 @@ def metrics(as_json: AsJson = False) -> None:
     now = timezone.now()
     content = collect(Kind.METRICS, *Kind.METRICS.period(now), now)
     typer.echo(json.dumps(content, indent=2, ensure_ascii=False) if as_json else markdown(content))
+
+
+def _summarise(slug: str, *, as_json: bool) -> None:
+    from django.utils import timezone
+
+    from kpis.packs import files, summary
+    from kpis.packs.reading import opened
+    from kpis.readiness_cli import _operator
+
+    content = summary.summarised(opened(files.pack(slug), _operator(), timezone.now()))
+    typer.echo(json.dumps(content, indent=2, ensure_ascii=False) if as_json else summary.text(content))
 
 
 @app.command("list")

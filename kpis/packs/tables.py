@@ -10,8 +10,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 
-from django.db.models import F, Min, Window
-from django.db.models.functions import RowNumber, TruncDate
+from django.db.models import F, Min, QuerySet, Window
+from django.db.models.functions import RowNumber
 
 from accounts.models import User
 from accounts.roles import Can
@@ -98,14 +98,13 @@ class _Figures:
         stored = visible(KpiObservation.objects.current().rollups(), viewer).filter(kpi__in=list(wanted))
         newest = [renewed(each, standings) for each in _newest(stored, ["kpi", "window", "dims_key"])]
         since = datetime.combine(now.astimezone(UTC).date() - timedelta(days=DAYS), time(), UTC)
-        recent = stored.filter(timestamp__gt=since).annotate(day=TruncDate("timestamp", tzinfo=UTC))
-        daily = _newest(recent, ["kpi", "window", "dims_key", "day"])
+        recent = stored.filter(timestamp__gt=since).order_by("timestamp", "id").defer("inputs", "metadata")
         return cls(
             rows,
             {(each.kpi_id, _key(each.dims)): each for each in newest if each.window == wanted[each.kpi_id]},
             {
                 (each.kpi_id, _key(each.dims), _day_of(each)): each
-                for each in daily
+                for each in recent  # the newest of a day comes last
                 if each.window == wanted[each.kpi_id]
             },
             _first_days(),
@@ -135,9 +134,13 @@ class _Figures:
         is_early = any(self.first.get(name, date.max) > day for name in self._kinds(row.kpi))
         return Cell(words.UNKNOWN, BEFORE, slug) if is_early else _shown(figure, row)
 
-    def targets(self, slug: str) -> Cell:
-        row = self.rows.get(slug)
-        return Cell(targets=row.targets, slug=slug) if row else self._absent(slug)
+    def targets(self, slugs: str) -> Cell:
+        """The targets of a KPI; of several, each with its name."""
+        found = [self.rows[slug] for slug in slugs.split() if slug in self.rows]
+        if len(found) == 1:
+            return Cell(targets=found[0].targets)
+        named = tuple(f"{row.kpi.name} {target}" for row in found for target in row.targets)
+        return Cell(targets=named) if named else self._absent(slugs)
 
     def _absent(self, slug: str) -> Cell:
         return Cell(words.UNKNOWN, NOT_SHOWN if slug in _known_slugs() else NO_KPI)
@@ -159,14 +162,16 @@ def _named(tables: Iterable[Table]) -> set[str]:
     found: set[str] = set()
     for table in tables:
         rows = table.rows or (TableRow(""),)
-        found |= {row.kpi for row in rows} | {slug for row in rows for slug in row.only.values()}
+        found |= {row.kpi for row in rows} | {
+            slug for row in rows for told in row.only.values() for slug in told.split()
+        }
         found |= {column.kpi.format(key=row.key) for column in table.columns for row in rows}
     return found
 
 
-def _newest(rows: object, by: list[str]) -> list[KpiObservation]:
+def _newest(rows: QuerySet[KpiObservation], by: list[str]) -> list[KpiObservation]:
     age = Window(RowNumber(), partition_by=by, order_by=[F("timestamp").desc(), F("id").desc()])
-    return list(rows.annotate(age=age).filter(age=1).defer("inputs", "metadata"))  # type: ignore[attr-defined]
+    return list(rows.annotate(age=age).filter(age=1).defer("inputs", "metadata"))
 
 
 def _window(kpi: KpiDefinition) -> str:

@@ -60,7 +60,7 @@ def computed(*slugs: str) -> None:
 def test_every_kpi_of_a_table_is_defined(table: Table) -> None:
     known = {entry.slug for entry in TRACKER.entries}
     rows = table.rows or (files.TableRow(""),)
-    named = {row.kpi for row in rows} | {slug for row in rows for slug in row.only.values()}
+    named = {row.kpi for row in rows} | {slug for row in rows for told in row.only.values() for slug in told.split()}
     named |= {column.kpi.format(key=row.key) for row in rows if row.key or not table.rows for column in table.columns}
     assert named - {"", *known} <= {"risk-protection-now-state", "risk-protection-now-ftc"}
     titles = {column.title for column in table.columns}
@@ -107,6 +107,8 @@ def test_findings_stand_by_category_and_severity(tracker: None, mim: User) -> No
     computed("open-findings")
     found = row(shown(mim)["vulnerabilities"], "Cross-site scripting")
     assert (found["High"].value, found["High"].n, found["Targets"].targets) == ("1", 1, ("= 0",))
+    dependencies = row(shown(mim)["vulnerabilities"], "Dependencies")["Targets"].targets
+    assert "Open Dependency Weaknesses, High < 5" in dependencies
     assert (found["Low"].value, found["Low"].why) == ("—", "Nothing told of it yet.")
 
 
@@ -128,6 +130,13 @@ def test_a_day_before_the_first_fact_has_no_number(tracker: None, mim: User) -> 
     assert {day: cell.value for day, cell in told.items()} == {6: "—", 7: "—", 8: "1 per day", 9: "0 per day"}
     assert told[7].why == "Nobody measured by then."
     assert row(shown(mim)["daily-compliance"], "8 Mar")["TCPA violations"].value == "1 per day"
+
+
+def test_a_figure_of_today_does_not_hide_the_one_of_yesterday(tracker: None, mim: User) -> None:
+    send(event("violation", "2026-03-09T10:00", violation_id="v1", law="tcpa"))
+    for moment in (MIDNIGHT, at("2026-03-10T09:00")):
+        backfill(KpiDefinition.objects.get(pk="compliance-violations-day"), as_of=moment)
+    assert row(shown(mim)["daily"], "9 Mar")["Violations"].value == "1 per day"
 
 
 def test_a_team_stands_beside_its_plan(tracker: None, mim: User) -> None:
