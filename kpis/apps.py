@@ -51,8 +51,10 @@ def on_migrated(sender: AppConfig, using: str, **kwargs: Any) -> None:
     executor = MigrationExecutor(connections[using])
     if executor.migration_plan(executor.loader.graph.leaf_nodes("kpis")):
         return
+    # Whoever migrates without a word, as `make run` does, is told nothing.
+    level = logging.INFO if kwargs.get("verbosity", 1) else logging.DEBUG
     if declared := [*subjects.declare_missing(), *kinds.create_missing(timezone.now())]:
-        log.info("Declared kinds of facts and subjects: %s", ", ".join(declared))
+        log.log(level, "Declared kinds of facts and subjects: %s", ", ".join(declared))
     actions.install_missing(timezone.now())
     if created := create_missing(timezone.now()):
-        log.info("Created KPI definitions: %s", ", ".join(created))
+        log.log(level, "Created KPI definitions: %s", ", ".join(created))

@@ -9,15 +9,19 @@ import random
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from django.db import transaction
+
 from accounts.models import User
 from accounts.roles import Role
 from incidents import actions, outbox, signals
 from incidents.actions import Stamp
 from incidents.lifecycle import CommandRole, EventType, Phase, Severity, Visibility
 from incidents.models import ArrivalSource, Incident, Source
-from kpis.compute import backfill
+from kpis.compute import backfill, nightly
 from kpis.histograms import rebuild
-from kpis.models import KpiDefinition
+from kpis.models import KpiDefinition, KpiVisibility
+from kpis.reports.kinds import Kind
+from majorops import demo_facts, demo_watch
 from majorops.demo_learning import Aftermath
 from majorops.lib.times import to_millisecond
 from teams.models import Membership, Team, TeamAlias
@@ -200,10 +204,31 @@ def load(now: datetime) -> str:
     with outbox.quiet(), signals.muted():
         _history(cast, teams, dice, now)
     _live(cast, teams, now)
-    for definition in KpiDefinition.objects.computable():
-        backfill(definition, as_of=now)
+    with transaction.atomic():
+        told = demo_facts.load(cast, now)
+        demo_watch.alerts_wait(cast, now)
+        _figures(now)
+        demo_watch.rules(cast, now)
+        demo_watch.reports(cast, now)
     rebuild(now.date())
-    return f"Demo loaded: {len(STORIES)} past incidents, one live, {len(teams)} teams, {len(cast)} people."
+    return (
+        f"Demo loaded: {len(STORIES)} past incidents, one live, {len(teams)} teams, {len(cast)} people, "
+        f"{told} facts, {KpiDefinition.objects.computable().count()} KPIs."
+    )
+
+
+def _figures(now: datetime) -> None:
+    """Every KPI as of now and of last night; what the reports and the rules compare with, of earlier moments too."""
+    week = Kind.WEEKLY_EXECUTIVE.period(now)
+    quarter = now - timedelta(days=90)
+    for definition in KpiDefinition.objects.computable():
+        if definition.slug in demo_facts.TOLD_OF_BEFORE:
+            backfill(definition, as_of=quarter, start=quarter)
+        if definition.visibility == KpiVisibility.EXEC:
+            for midnight in week:
+                backfill(definition, as_of=midnight, start=midnight)
+        nightly(definition, now=now, days=demo_watch.NIGHTS if definition.slug in demo_watch.WATCHED else 1)
+        backfill(definition, as_of=now)
 
 
 def _history(cast: dict[str, User], teams: dict[str, Team], dice: random.Random, now: datetime) -> None:
