@@ -8,7 +8,7 @@ from django.contrib import admin
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 from django.db.models import Model
-from django.forms import ModelForm
+from django.forms import ModelForm, Textarea
 from django.http import HttpRequest
 from django.utils import timezone
 
@@ -23,6 +23,7 @@ class StepForm(ModelForm[AlertStep]):
     class Meta:
         model = AlertStep
         fields = ("after_minutes", "contact", "emails")
+        widgets = {"emails": Textarea(attrs={"rows": 2, "cols": 32})}
 
     def clean_emails(self) -> str:
         found = actions.addresses(self.cleaned_data["emails"])

@@ -154,7 +154,10 @@ def _no_instrument(facts: EvidenceInputs) -> Reason | None:
     if facts.is_reported and not facts.has_claim:
         return Reason("no_instrument", "It is only ever reported by people, and nobody has reported it yet.")
     if facts.never_received:
-        return Reason("never_received", f"Never received: {', '.join(facts.never_received)}.")
+        return Reason(
+            "never_received",
+            f"Never received: {', '.join(name.removeprefix('fact:') for name in facts.never_received)}.",
+        )
     return None
 
 

@@ -18,7 +18,7 @@ from incidents import words
 from incidents.lifecycle import Severity
 from kpis.models import KpiDefinition, KpiDefinitionVersion, KpiObservation, KpiTarget
 from kpis.standing import Standings
-from kpis.targets import KEYS, Persona, Statistic, judge, standing
+from kpis.targets import KEYS, Persona, State, Statistic, judge, standing, upcoming
 from kpis.viewing import figures_of, renewed, renewed_all, sources_of
 from majorops.lib.errors import Invalid
 from majorops.lib.times import parse_time
@@ -33,6 +33,7 @@ UNITS = {
     "percent": "%",
     "score": "",
     "count": "",
+    "usd": "USD",
     "ratio": "",
 }
 _LABELS = {
@@ -140,6 +141,9 @@ class Shown:
     spreads: tuple[Spread, ...] = ()
     #: It still runs: nothing of it is stored.
     is_so_far: bool = False
+    #: Where no target holds yet: the next goal with its day, and whether the value would meet it already.
+    goal: str = ""
+    is_reached: bool = False
 
     @property
     def has_value(self) -> bool:
@@ -147,9 +151,10 @@ class Shown:
 
 
 def shown(figure: KpiObservation, targets: Sequence[KpiTarget], *, is_average: bool = False) -> Shown:
-    units, target = figure.units, None
+    units, target, goal = figure.units, None, None
     if figure.timestamp is not None:
         target = standing(targets, figure.dims, at=figure.timestamp)
+        goal = upcoming(targets, figure.dims, at=figure.timestamp) if target is None else None
     reasons = tuple(_reason(reason) for reason in figure.evidence_reasons)
     state = ""
     if target is not None and figure.value is not None:
@@ -174,6 +179,8 @@ def shown(figure: KpiObservation, targets: Sequence[KpiTarget], *, is_average: b
         id="" if figure._state.adding else figure.pk,
         slug=figure.kpi_id,
         spreads=_spreads(figure, targets),
+        goal=str(target_in_words(goal, units)) if goal else "",
+        is_reached=goal is not None and figure.value is not None and judge(figure.value, goal) is not State.MISSED,
     )
 
 
@@ -320,7 +327,7 @@ def is_average(definition: KpiDefinition) -> bool:
 def _review(definition: KpiDefinition, now: datetime) -> tuple[str, bool]:
     due_at = definition.review_due_at
     if due_at is None:
-        return "never reviewed", True
+        return "never reviewed", False
     return (
         (f"overdue by {words.span(now - due_at)}", True) if due_at < now else (f"due {words.ago(due_at, now)}", False)
     )

@@ -139,6 +139,13 @@ def standing(
     return max(holding, key=_precedence, default=None)
 
 
+def upcoming(targets: Iterable[T], dims: Mapping[str, str | None], *, at: datetime) -> T | None:
+    """Where none holds for this group yet: the goal that is due first."""
+    day = at.date()
+    later = [target for target in targets if not target.statistic and _days(target)[0] > day]
+    return min((each for each in later if _is_about(each, dims)), key=lambda each: _days(each)[0], default=None)
+
+
 def holds_on(target: Target, day: date) -> bool:
     """From its first day, and the day it is due, until the day before `effective_to`."""
     first, end = _days(target)

@@ -24,6 +24,7 @@ from kpis.evidence import Evidence
 from kpis.explain import explain
 from kpis.formulas import in_words
 from kpis.models import KpiDefinition, KpiVisibility
+from kpis.packs.files import Pack, every
 from kpis.standing import Standings
 from kpis.viewing import (
     figures_of,
@@ -49,8 +50,14 @@ def catalogue(request: HttpRequest) -> HttpResponse:
     now = timezone.now()
     known = _catalogued(cast(User, request.user), now)
     sought = _sought(request)
+    found, of_packs = (
+        [kpi for kpi in known if sought.finds(kpi)],
+        {each.slug for pack in every() for each in pack.entries},
+    )
     context = {
-        "kpis": [kpi for kpi in known if sought.finds(kpi)],
+        "kpis": found,
+        "own": [kpi for kpi in found if kpi.definition.slug not in of_packs],
+        "packs": _by_pack(found),
         "known": len(known),
         "owners": sorted({kpi.definition.owner for kpi in known}),
         "evidence": list(Evidence),
@@ -60,6 +67,18 @@ def catalogue(request: HttpRequest) -> HttpResponse:
         "now": now,
     }
     return render(request, "kpis/catalogue.html", context)
+
+
+def _by_pack(found: list[reading.Catalogued]) -> list[tuple[Pack, list[reading.Catalogued], list[reading.Catalogued]]]:
+    """Each pack with its KPIs in its own order: those that something measures, and those that wait for their facts."""
+    known = {kpi.definition.slug: kpi for kpi in found}
+    told = []
+    for pack in every():
+        rows = [known[entry.slug] for entry in pack.entries if entry.slug in known]
+        waiting = [kpi for kpi in rows if kpi.headline.evidence == Evidence.PROPOSED]
+        if rows:
+            told.append((pack, [kpi for kpi in rows if kpi not in waiting], waiting))
+    return told
 
 
 def _catalogued(user: User, now: datetime) -> list[reading.Catalogued]:
@@ -156,6 +175,7 @@ def _samples(request: HttpRequest, kpi: KpiDefinition, standings: Standings) -> 
     targets = list(kpi.targets.all())
     return {
         "samples": [(row.incident, reading.shown(renewed(row, standings), targets)) for row in rows],
+        "keeps_samples": isinstance(kpi.spec, dict) and kpi.spec.get("subject") is not None,
         "samples_title": "Last samples" if asked is None else asked.title,
     }
 

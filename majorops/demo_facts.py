@@ -1,4 +1,4 @@
-"""What programs told of the demo: a pipeline, services, and the shops of the operators. Only facts; KPIs compute the rest.
+"""What programs told of the demo: a pipeline, services, the shops of the operators. Only facts; KPIs compute the rest.
 
 The packs stand since sixty days. The pipeline's history was imported from further back, so that there is a before and
 an after. Nobody sends facts about rights, keys or infrastructure: those KPIs are proposed, and say so.
@@ -208,12 +208,17 @@ class _Told:
                 )  # fmt: skip
 
     def requests(self) -> Iterator[Event]:
-        """A sample of the last day and a half."""
-        for turn in range(1200, 0, -1):
-            yield self.event(
-                "api_request", turn * 1.3 / 1200, service=self.dice.choice(CORE), path="/api/v1/orders", method="GET",
-                status=500 if turn == 900 else 200, latency_ms=round(self.dice.lognormvariate(3.6, 0.75), 1),
-            )  # fmt: skip
+        """A sample: thirty a day for five weeks, and many of the last day."""
+        for turn in range(35 * 30, 0, -1):
+            yield self.request(turn / 30, status=500 if turn % 211 == 0 else 200)
+        for turn in range(700, 0, -1):
+            yield self.request(turn / 720, status=500 if turn == 400 else 200)
+
+    def request(self, days_ago: float, *, status: int) -> Event:
+        latency = round(self.dice.lognormvariate(3.6, 0.75), 1)
+        service = self.dice.choice(CORE)
+        return self.event("api_request", days_ago, service=service, path="/api/v1/orders", method="GET", status=status,
+                          latency_ms=latency)  # fmt: skip
 
     def usage(self) -> Iterator[Event]:
         for turn in range(40 * 2, -1, -1):

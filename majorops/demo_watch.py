@@ -70,12 +70,12 @@ RULES: tuple[tuple[dict[str, Any], str], ...] = (
     ),
     (
         {
-            "slug": "error-budget-gone",
-            "name": "The error budget is used up",
-            "description": "More requests failed than a month allows. Ship nothing but repairs.",
-            "kpi_slug": "error-budget-left",
+            "slug": "core-down",
+            "name": "Core services are down too often",
+            "description": "Of the last month's health checks, too many failed. Ship nothing but repairs.",
+            "kpi_slug": "uptime-core",
             "operator": "lt",
-            "value": 0,
+            "value": 98.5,
             "severity": "critical",
             "respond_minutes": 30,
         },

@@ -94,11 +94,3 @@ def test_a_database_without_tables_says_what_to_run(tmp_path: Path) -> None:
 
 def test_output_has_no_colour_where_none_is_wanted() -> None:
     assert "\x1b" not in mim("--help", NO_COLOR="1", FORCE_COLOR="1").stdout
-
-
-@pytest.mark.django_db
-def test_the_demo_loads_once() -> None:
-    assert runner.invoke(app, ["demo", "load"]).exit_code == 0
-    loaded = Incident.objects.count()
-    assert runner.invoke(app, ["demo", "load"]).exit_code == 0
-    assert Incident.objects.count() == loaded > 0

@@ -37,7 +37,7 @@ from majorops.lib.visibility import visible
 
 #: How a reader may use a figure: say it, say it with its doubts, or wait for it.
 CLAIMABLE = {Evidence.VERIFIED: "now", Evidence.PARTIAL: "doubtful"}
-UNKNOWN, NO_TARGET = "unknown", "no_target"
+UNKNOWN, NOT_DUE, NO_TARGET = "unknown", "not_due", "no_target"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class Row:
     kpi: KpiDefinition
     figure: Shown
     targets: tuple[str, ...]
-    #: met | at_risk | missed | unknown | no_target
+    #: met | at_risk | missed | unknown | not_due (a value, and a target of a later day) | no_target
     state: str
     #: The sources that never said anything.
     missing: tuple[str, ...]
@@ -107,10 +107,12 @@ class Opened:
 
 
 def summary(rows: Iterable[Row]) -> str:
-    """`met 4, at risk 1, missed 2, unknown 9 of 16`"""
+    """`met 4, at risk 1, missed 2, unknown 9 of 16`; `not due yet 3` before `unknown` where there is such a target."""
     found = Counter(row.state for row in rows)
-    told = ", ".join(f"{state.replace('_', ' ')} {found[state]}" for state in (*State, UNKNOWN))
-    return f"{told} of {sum(found.values()) - found[NO_TARGET]}"
+    judged = sum(found.values()) - found[NO_TARGET]
+    counted = [*((state.replace("_", " "), found[state]) for state in State), ("not due yet", found[NOT_DUE])]
+    told = [f"{words} {count}" for words, count in counted if count or words != "not due yet"]
+    return ", ".join([*told, f"unknown {found[UNKNOWN]}"]) + f" of {judged}" if judged else "no target set"
 
 
 def installs(viewer: Viewer) -> dict[str, PackInstall]:
@@ -170,8 +172,8 @@ def _row(
     figure, targets = values[definition.slug], list(definition.targets.all())
     target = standing(targets, {}, at=now)
     state = NO_TARGET if not targets else UNKNOWN
-    if target is not None and figure.value is not None:
-        state = str(judge(figure.value, target))
+    if figure.value is not None and targets:
+        state = NOT_DUE if target is None else str(judge(figure.value, target))
     return Row(
         entry=entry,
         kpi=definition,

@@ -23,6 +23,10 @@ OPENED, ANOMALY = "dashboard.session.opened", "ga.sessions.anomaly"
 SCOPE, ACTION = "ops", "seo.assignment."
 ASSIGNED, DISMISSED = f"{ACTION}assigned", f"{ACTION}dismissed"
 SOURCE = "majorops"
+#: What pages call them.
+ANSWERS = {ASSIGNED: "assigned", DISMISSED: "nothing to do"}
+#: As in the formula of anomaly-response-rate.
+IN_TIME = timedelta(hours=24)
 #: Anomalies older than this are history.
 LISTED = timedelta(days=28)
 MOST = 200
@@ -67,6 +71,16 @@ class Anomaly:
     @property
     def answered_in(self) -> timedelta | None:
         return self.decision.decided_at - self.fact.occurred_at if self.decision else None
+
+    @property
+    def is_late(self) -> bool:
+        """Answered, and after the day that the response rate allows."""
+        return self.answered_in is not None and self.answered_in > IN_TIME
+
+    @property
+    def answer(self) -> str:
+        action = self.decision.action if self.decision else ""
+        return ANSWERS.get(action, action.removeprefix(ACTION).replace(".", " "))
 
 
 def anomalies(viewer: Viewer, now: datetime) -> list[Anomaly]:

@@ -77,7 +77,28 @@ SHOTS = [
     Shot("scorecard-readiness", "mim", "/scorecards/readiness", "How fast teams come to the bridge."),
     Shot("teams", "mim", "/teams/", "Every team's dispatch credit, level by level."),
     Shot("team", "mim", "/teams/database/", "One team: its class, what made it, and what would move it."),
+    Shot("packs", "mim", "/packs/", "Packs: whole systems of KPIs, and which are installed."),
+    Shot("pack", "mim", "/packs/engineering-impact/", "A pack: what is measured, what is reached, what is missing."),
+    Shot("pack-claims", "executive", "/packs/engineering-impact/claims", "What may be claimed, by its evidence."),
+    Shot("pack-roadmap", "executive", "/packs/engineering-impact/roadmap", "What must be measured by when."),
+    Shot("case-study", "executive", "/packs/engineering-impact/case-study", "Before and after, where both have proof."),
+    Shot("pulse", "mim", "/pulse", "Ops Pulse: the day at a glance, for a screen on the wall too."),
+    Shot("anomalies", "mim", "/anomalies/", "Landing pages that behave oddly, and who looks after them."),
+    Shot("assign", "mim", "/anomalies/{anomaly}", "A decision about one of them."),
+    Shot("pack-kpi", "mim", "/kpis/deployment-success-rate", "A KPI that is computed from facts, by repository."),
+    Shot("kpi-alerts", "mim", "/kpi-alerts/", "Rules that watch KPIs: what fires, and who looks after it."),
+    Shot("reports", "mim", "/reports/", "Reports stand as they were made."),
+    Shot("report", "executive", "/reports/{weekly}", "The weekly report for executives."),
+    Shot("alerts", "mim", "/alerts/", "Alerts of other systems that wait for a decision."),
+    Shot("phase-dwell", "mim", "/phase-dwell", "Where the time of incidents goes, by phase."),
+    Shot("arrivals", "mim", "/teams/arrivals", "How fast all teams come, side by side."),
+    Shot("own-times", "engineer", "/me/response-times", "One's own response times, which nobody else sees."),
     Shot("admin", "admin", "/admin/", "Administration."),
+    Shot("admin-facts", "admin", "/admin/kpis/fact/", "The facts as they came, found by kind."),
+    Shot("admin-kinds", "admin", "/admin/kpis/factkind/", "What each kind of fact may hold."),
+    Shot("admin-rules", "admin", "/admin/kpis/alertrule/", "The alert rules."),
+    Shot("admin-sources", "admin", "/admin/incidents/intakesource/", "Who may send alerts, and what becomes of them."),
+    Shot("admin-jobs", "admin", "/admin/majorops/jobrun/", "What ran in the background, and how it ended."),
     Shot("status", "stakeholder", "/status/", "The anonymous status page: what goes on, and the last two weeks."),
     Shot("status-incident", "stakeholder", "/status/{public}/", "One incident, as everybody may read it."),
     Shot("definition", "admin", "{definition}", "A KPI definition, as its owner edits it."),
@@ -99,7 +120,7 @@ from django.urls import reverse
 from accounts.models import User
 from incidents.models import Incident, StatusComponent
 from teams.models import Membership, Team
-from kpis.models import KpiDefinition, KpiObservation
+from kpis.models import Fact, KpiDefinition, KpiObservation, Report
 PUBLISHED = {"active": "Orders fail in region West", "resolved": "Search was slow"}
 for row in Incident.objects.order_by("-detected_at")[:8]:
     Incident.objects.filter(pk=row.pk).update(publish_status=True, public_title=PUBLISHED.get(row.status, "Incident"))
@@ -113,6 +134,8 @@ print(json.dumps({
     "public": Incident.objects.get(status="active").public_id,
     "past": Incident.objects.filter(status="resolved", severity="critical").latest("detected_at").pk,
     "why": reverse("kpis:observation", args=["mttr", rows.latest("timestamp").pk]),
+    "anomaly": Fact.objects.filter(kind="ga.sessions.anomaly").latest("occurred_at").pk,
+    "weekly": Report.objects.get(kind="weekly-executive").pk,
     "definition": reverse("admin:kpis_kpidefinition_change", args=["mttr"]),
 }))
 """

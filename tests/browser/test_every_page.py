@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 from django.conf import LazySettings
-from playwright.sync_api import expect
+from django.utils import timezone
+from playwright.sync_api import Page, expect
 
 from accounts.models import User
 from incidents import actions
 from incidents.models import Incident, StatusComponent
 from kpis.compute import backfill
-from kpis.models import KpiDefinition, KpiObservation
+from kpis.models import Fact, KpiDefinition, KpiObservation, Report
+from kpis.packs.sessions import ANOMALY
+from majorops import demo
 from majorops.lib.ulid import new_ulid
 from tests.browser.conftest import LOOKS, Browse, axe, fits
 from tests.factories import EVENING, NOON, TeamFactory, stamp
@@ -40,6 +42,20 @@ PAGES = {
     "admin_user": ["/incidents/{open}/", "/kpis", "/scorecards/exec"],
     # Whoever it is, the status page is the same.
     "engineer": ["/status/", "/status/history", "/status/{public}/", "/status/never-there/"],
+}  # fmt: skip
+
+#: With facts, packs, alerts and reports, as `mim demo load` leaves them.
+DEMO = {
+    "mim": [
+        "/kpis", "/kpis/deployment-success-rate", "/packs/", "/packs/engineering-impact/",
+        "/packs/operator-control-centre/", "/packs/success-tracker/", "/anomalies/", "/anomalies/{anomaly}", "/pulse",
+        "/pulse?wall=1", "/kpi-alerts/", "/reports/", "/reports/{daily}", "/alerts/", "/scorecards", "/phase-dwell",
+        "/teams/arrivals", "/me/response-times", "/people/response-times",
+    ],
+    "executive": [
+        "/packs/engineering-impact/claims", "/packs/engineering-impact/roadmap",
+        "/packs/engineering-impact/case-study", "/reports/{weekly-executive}", "/pulse", "/kpi-alerts/",
+    ],
 }  # fmt: skip
 
 
@@ -74,13 +90,27 @@ def test_every_page_is_accessible_and_fits(
     request: pytest.FixtureRequest, browse: Browse, world: dict[str, str], who: str, look: str
 ) -> None:
     page = browse(request.getfixturevalue(who), "/who", **LOOKS[look])
-    found: dict[str, Any] = {}
-    for path in PAGES[who]:
-        page.goto(path.format(**world))
+    assert _faults(page, [path.format(**world) for path in PAGES[who]]) == {}
+
+
+@pytest.mark.parametrize("look", LOOKS)
+def test_every_page_of_the_demo_is_accessible_and_fits(browse: Browse, look: str) -> None:
+    demo.load(timezone.now())
+    places = dict(Report.objects.values_list("kind", "pk"))
+    places["anomaly"] = Fact.objects.filter(kind=ANOMALY).latest("occurred_at").pk
+    for who, paths in DEMO.items():
+        page = browse(User.objects.get(email=f"{who}@example.com"), "/who", **LOOKS[look])
+        assert _faults(page, [path.format(**places) for path in paths]) == {}
+
+
+def _faults(page: Page, paths: list[str]) -> dict[str, str]:
+    found = {}
+    for path in paths:
+        page.goto(path)
         expect(page.locator("h1")).to_be_visible()
         for check in (axe, fits):
             try:
                 check(page)
             except AssertionError as fault:
                 found[path] = str(fault)
-    assert found == {}
+    return found
