@@ -15,7 +15,7 @@ from django.utils import timezone
 from incidents.admin import FindsULID
 from kpis.admin_steps import editor_of
 from kpis.alerts import actions
-from kpis.alerts.reading import preview
+from kpis.alerts.reading import condition_of, in_words, preview
 from kpis.models import AlertEvent, AlertRule, AlertStep, Report
 
 
@@ -43,12 +43,20 @@ class StepInline(admin.TabularInline):
 
 @admin.register(AlertRule)
 class AlertRuleAdmin(admin.ModelAdmin):
-    list_display = ("slug", "name", "kpi_slug", "operator", "value", "severity", "respond_minutes", "is_enabled")
+    list_display = ("name", "kpi_slug", "fires", "severity", "respond_within", "is_enabled")
     list_filter = ("severity", "is_enabled")
     search_fields = ("slug", "name", "kpi_slug")
     show_full_result_count = False
     inlines = (StepInline,)
     readonly_fields = ("would_have_fired", "version", "watches_from")
+
+    @admin.display(description="Fires", ordering="value")
+    def fires(self, rule: AlertRule) -> str:
+        return condition_of(rule, None)
+
+    @admin.display(description="Respond within", ordering="respond_minutes", empty_value="—")
+    def respond_within(self, rule: AlertRule) -> str | None:
+        return in_words(rule.respond_minutes) if rule.respond_minutes else None
 
     @admin.display(description="Rehearsal")
     def would_have_fired(self, rule: AlertRule) -> str:

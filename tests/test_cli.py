@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from incidents.models import Incident
 from majorops.cli import GROUPS, app, exit_code
 from majorops.lib.errors import DomainError
 from tests.run import ROOT

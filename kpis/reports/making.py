@@ -189,7 +189,7 @@ def _figure(
         "excluded": sum(figure.excluded.values()),
         "evidence": figure.evidence,
         "reasons": list(told.reasons),
-        "target": told.target,
+        "target": told.target or told.goal,
         "state": told.state,
         "observation": row.pk if row else "",
         "revision": row.revision if row else None,

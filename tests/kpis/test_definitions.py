@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import pytest
+from django.apps import apps
 from django.db import connection
 
 from accounts.models import User
+from kpis.apps import on_migrated
 from kpis.catalog import BUILT_IN
 from kpis.definitions import check_spec, create_missing, save_version, targets_of
-from kpis.models import KpiDefinition, KpiDefinitionVersion, KpiTarget
+from kpis.models import KpiDefinition, KpiDefinitionVersion, KpiTarget, SubjectType
 from majorops.lib.errors import Invalid
 from majorops.lib.ledger import unlocked
 from tests.factories import NOON
@@ -95,3 +97,12 @@ def test_a_formula_in_another_unit_than_the_definition_is_refused() -> None:
 def test_targets_are_rendered_as_documented() -> None:
     rendered = targets_of(KpiDefinition.objects.get(slug="cadence-adherence"))
     assert rendered == [{"when": {}, "op": "gte", "value": 90.0}]
+
+
+def test_a_migration_that_is_told_to_be_quiet_logs_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    for verbosity, words in ((0, []), (1, ["Declared kinds of facts and subjects: customer"])):
+        caplog.clear()
+        SubjectType.objects.filter(pk="customer").delete()
+        with caplog.at_level("INFO"):
+            on_migrated(apps.get_app_config("kpis"), using="default", verbosity=verbosity)
+        assert caplog.messages == words

@@ -277,6 +277,19 @@ def test_a_page_costs_the_same_however_many_kpis(
             client.get(f"/packs/{pack.slug}/claims")
 
 
+def test_a_value_before_its_day_is_neither_met_nor_unknown(mim: User) -> None:
+    install(IMPACT, EDITOR, start=START)
+    send(event("oom_kill", "2026-03-01T08:00", service="web"))
+    backfill(KpiDefinition.objects.get(pk="oom-kills-30d"), as_of=NOW)
+    found = {row.kpi.slug: row for row in reading.opened(IMPACT, mim, NOW).rows}
+    kills, cpu = found["oom-kills-30d"], found["cpu-average"]
+    assert (kills.state, kills.figure.goal, kills.figure.is_reached) == ("not_due", "= 0 by 31 May 2026", False)
+    assert (cpu.state, reading.summary([kills, cpu])) == (
+        "unknown", "met 0, at risk 0, missed 0, not due yet 1, unknown 1 of 2",
+    )  # fmt: skip
+    assert reading.summary([]) == "no target set"
+
+
 def test_a_health_score_shows_its_weights(mim: User) -> None:
     install(TRACKER, EDITOR, start=START)
     row = reading.opened(TRACKER, mim, NOW).sections[0].rows[0]

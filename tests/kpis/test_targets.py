@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from kpis.targets import State, Stated, check, judge, mistakes, rendered, standing, stated, ties
+from kpis.targets import State, Stated, check, judge, mistakes, rendered, standing, stated, ties, upcoming
 from majorops.lib.errors import Invalid
 from tests.factories import NOON
 
@@ -30,6 +30,13 @@ def test_the_target_that_names_the_most_keys_counts() -> None:
     assert standing(targets, {"severity": "critical"}, at=NOON, persona="exec") is CRITICAL_EXEC
     assert standing(targets, {"severity": "low", "team": "db"}, at=NOON, persona="exec") is FOR_ALL
     assert standing([CRITICAL], {}, at=NOON) is None
+
+
+def test_of_the_goals_to_come_the_next_one_is_named() -> None:
+    week_4, week_12 = (target(60, due_on=TODAY + timedelta(weeks=weeks)) for weeks in (4, 12))
+    assert upcoming([FOR_ALL, week_12, week_4], {}, at=NOON) is week_4
+    assert upcoming([FOR_ALL, target(due_on=TODAY)], {}, at=NOON) is None
+    assert upcoming([target(severity="critical", due_on=TOMORROW)], {"severity": "high"}, at=NOON) is None
 
 
 def test_a_target_of_a_statistic_judges_no_other_figure() -> None:
