@@ -46,7 +46,7 @@ TEAMS = [
 ]
 
 #: So many Mondays have figures for executives, for the report and the curves.
-WEEKS = 4
+WEEKS = 3
 
 
 @dataclass(frozen=True, slots=True)

@@ -198,21 +198,21 @@ class _Told:
     # --- Services ---
 
     def health(self) -> Iterator[Event]:
-        """Every four hours of the last forty days; the newest is two minutes old."""
-        for turn in range(40 * 6, -1, -1):
+        """Every six hours of a month and a few days; the newest is two minutes old."""
+        for turn in range(37 * 4, -1, -1):
             for service in (*CORE, *EDGE):
                 is_core = service in CORE
                 yield self.event(
-                    "health_check", turn / 6, minutes=-2, service=service, tier="core" if is_core else "edge",
+                    "health_check", turn / 4, minutes=-2, service=service, tier="core" if is_core else "edge",
                     ok=self.dice.random() < (0.998 if is_core else 0.965),
                 )  # fmt: skip
 
     def requests(self) -> Iterator[Event]:
-        """A sample: thirty a day for five weeks, and many of the last day."""
-        for turn in range(35 * 30, 0, -1):
-            yield self.request(turn / 30, status=500 if turn % 211 == 0 else 200)
-        for turn in range(700, 0, -1):
-            yield self.request(turn / 720, status=500 if turn == 400 else 200)
+        """A sample: one each hour of four weeks, and many of the last day."""
+        for turn in range(28 * 24, 0, -1):
+            yield self.request(turn / 24, status=500 if turn % 211 == 0 else 200)
+        for turn in range(600, 0, -1):
+            yield self.request(turn / 620, status=500 if turn == 400 else 200)
 
     def request(self, days_ago: float, *, status: int) -> Event:
         latency = round(self.dice.lognormvariate(3.6, 0.75), 1)
