@@ -47,7 +47,7 @@ def report(request: HttpRequest, report_id: str) -> HttpResponse:
         {**figure, "tone": TONES.get(figure["state"], ""), "state": figure["state"].replace("_", " "), "restated": now}
         for figure, now in found.figures
     ]
-    figures.sort(key=lambda figure: (figure["value"] is None, figure["name"], figure["scope"]))
+    figures.sort(key=lambda figure: (figure["value"] is None, figure["name"].casefold(), figure["scope"]))
     context = {"found": found, "content": found.content, "figures": figures, "now": timezone.now()}
     return render(request, "kpis/report.html", context)
 

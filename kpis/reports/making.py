@@ -106,7 +106,7 @@ def recipients(kind: Kind) -> list[User]:
 def collect(kind: Kind, begin: datetime, end: datetime, now: datetime) -> dict[str, Any]:
     """The whole content, as plain data."""
     definitions = _definitions(kind)
-    standings = Standings(definitions, now)
+    standings = Standings(definitions, end)  # fresh or stale as of the period, however late the report is made
     after, before = _rollups(definitions, end), _rollups(definitions, begin)
     with_groups = kind.audience is Audience.INTERNAL
     figures = [
