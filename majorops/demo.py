@@ -231,7 +231,7 @@ def _figures(now: datetime) -> None:
         if definition.slug in demo_facts.TOLD_OF_BEFORE:
             backfill(definition, as_of=quarter, start=quarter)
         if definition.visibility == KpiVisibility.EXEC:
-            keeps_samples = definition.spec["subject"] is not None  # their curves are made of those
+            keeps_samples = (definition.spec or {}).get("subject") is not None  # their curves are made of those
             for monday in of_the_report if keeps_samples else mondays:
                 backfill(definition, as_of=monday, start=monday)
         nightly(definition, now=now, days=demo_watch.NIGHTS if definition.slug in demo_watch.WATCHED else 1)

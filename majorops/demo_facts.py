@@ -10,6 +10,7 @@ import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from accounts.models import User
 from kpis.actions import Editor
@@ -149,7 +150,7 @@ class _Told:
 
     def deployed(self, repo: str, days_ago: float, shas: Sequence[str]) -> Iterator[Event]:
         sha, length = shas[-1], self.dice.uniform(3, 9)
-        told = {"deploy_id": f"d-{sha[:10]}", "repo": repo, "environment": "production"}
+        told: dict[str, Any] = {"deploy_id": f"d-{sha[:10]}", "repo": repo, "environment": "production"}
         is_well = self.dice.random() < (0.96 if days_ago < DAYS else 0.84)
         outcome = "success" if is_well else self.dice.choice(("failure", "rolled_back"))
         yield self.event("deploy_started", days_ago, minutes=8, **told, sha=sha)
@@ -164,7 +165,7 @@ class _Told:
             days_ago = IMPORTED_DAYS * (1 - number / 46)
             recovery = "auto" if self.dice.random() < (0.75 if days_ago < DAYS else 0.35) else "manual"
             usual = (6 if days_ago < DAYS else 19) if recovery == "auto" else 84
-            told = {"incident_ref": f"fail-{number}", "service": self.dice.choice((*CORE, *EDGE))}
+            told: dict[str, Any] = {"incident_ref": f"fail-{number}", "service": self.dice.choice((*CORE, *EDGE))}
             yield self.event("incident_detected", days_ago, **told, recovery=recovery)
             yield self.event("incident_resolved", days_ago, minutes=self.dice.lognormvariate(0, 0.3) * usual, **told)
 
@@ -190,7 +191,7 @@ class _Told:
         """Found by a scanner, and mended in some hours or days."""
         for number, hours in enumerate((9, 60, 20, 130, 15, 210, 44, 22, 90, 12)):
             days_ago = 58.0 - 5.5 * number
-            told = {"repo": REPOS[number % 3], "cve_id": f"CVE-2026-{41100 + 17 * number}"}
+            told: dict[str, Any] = {"repo": REPOS[number % 3], "cve_id": f"CVE-2026-{41100 + 17 * number}"}
             severity = "critical" if number % 2 == 0 else "high"
             yield self.event("cve.disclosed", days_ago, **told, severity=severity)
             yield self.event("cve.patched", days_ago, minutes=hours * 60, **told)
@@ -262,7 +263,7 @@ class _Told:
     def escalations(self) -> Iterator[Event]:
         """Conversations that waited too long: seen when it happened, and again once somebody answered."""
         for conversation, shop, days_ago, waited in _waits():
-            told = {"conversation_id": conversation, "shop_domain": shop, "sla_minutes": 30.0}
+            told: dict[str, Any] = {"conversation_id": conversation, "shop_domain": shop, "sla_minutes": 30.0}
             breached = self.at(days_ago)
             yield self.event("chatwoot.escalations", days_ago, **told, breached_at=breached, is_open=True)
             if waited is not None:
