@@ -14,7 +14,9 @@ from accounts.models import User
 from accounts.roles import Role
 from incidents.alerts import deciding, inbox
 from incidents.alerts.inbox import MAX_BYTES
-from incidents.cli import As, _incident, _stamp
+from incidents.cli import As
+from incidents.cli_local import incident_called, stamp_of
+from incidents.cli_port import Order
 from incidents.models import IntakeSource, SourceAlert
 from incidents.pages import NothingHere
 from majorops.lib.errors import Invalid
@@ -114,7 +116,7 @@ def accept(
     Example: mim alert accept 01JD8Q6Z6ZJ5C0M5RKVX9T3W4E --as mim@example.com
     """
     row = _candidate(id)
-    stamp = _stamp(acting, "")
+    stamp = stamp_of(Order.given("", acting))
     incident = deciding.accept(row, title=title or row.title, severity=severity or row.severity, stamp=stamp)
     typer.echo(incident.pk)
     typer.echo(f'Opened: "{incident.title}". See it: mim incident show {incident.pk}', err=True)
@@ -130,8 +132,8 @@ def attach(
 
     Example: mim alert attach 01JD8Q6Z6ZJ5C0M5RKVX9T3W4E 01JD8Q7A0B1C2D3E4F5G6H7J8K --as mim@example.com
     """
-    found = _incident(incident)
-    deciding.attach(_candidate(id), found, stamp=_stamp(acting, ""))
+    found = incident_called(incident)
+    deciding.attach(_candidate(id), found, stamp=stamp_of(Order.given("", acting)))
     typer.echo(f'Attached to "{found.title}". Its log says so.', err=True)
 
 
@@ -145,7 +147,7 @@ def dismiss(
 
     Example: mim alert dismiss 01JD8Q6Z6ZJ5C0M5RKVX9T3W4E --reason "Planned work" --as mim@example.com
     """
-    deciding.dismiss(_candidate(id), reason, stamp=_stamp(acting, ""))
+    deciding.dismiss(_candidate(id), reason, stamp=stamp_of(Order.given("", acting)))
     typer.echo("Dismissed. What waits still: mim alert list", err=True)
 
 

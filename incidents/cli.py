@@ -2,40 +2,35 @@
 
 from __future__ import annotations
 
-import difflib
 import json
+import time
 from datetime import datetime
 from enum import StrEnum
-from types import SimpleNamespace
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from django.utils import timezone
-from rest_framework.serializers import Serializer
 
-from accounts.cli import PersonNotFound
-from accounts.emails import canonical_email
-from accounts.models import User
-from accounts.permissions import RoleRequired
-from accounts.roles import Can, Role
-from incidents import actions, words
-from incidents.actions import Stamp
+from incidents import words
+from incidents.cli_port import Document, Done, Order, Verb, Which, incidents
 from incidents.lifecycle import Kind, Phase, Severity, Status, Visibility, allowed_moves
-from incidents.models import Incident, IncidentQuerySet, Source
-from incidents.moments import happened, promised
-from incidents.serializers import IncidentDetail, IncidentShown
-from incidents.viewing import incidents_for
+from incidents.moments import promised
 from majorops.lib.errors import DomainError, Invalid
-from majorops.lib.times import iso, to_millisecond
-from majorops.lib.ulid import parse_ulid
-from teams.models import Team
+from majorops.lib.tables import csv_text
+from majorops.lib.terminal import DryRun, Listing, listing, near_match, remote_too
+from majorops.lib.times import iso, parse_time
+from teams.alarm import AlarmLevel
 
-app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Open, run, resolve and import incidents.")
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Declare, run, resolve and import incidents.")
+log = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="The log of an incident.")
 
 #: Exit code: some records were refused, the others are in.
 PARTLY_DONE = 7
+#: Seconds between two looks of `watch`, and the lines of the log that `show` and `tail` begin with.
+GLANCE, SHOWN = 2.0, 20
 
 IncidentId = Annotated[str, typer.Argument(metavar="ID", help="The incident's ULID, as the list shows it.")]
+TeamName = Annotated[str, typer.Argument(metavar="TEAM", help="Slug, name or alias of the team.")]
 AsJson = Annotated[bool, typer.Option("--json", help="JSON on stdout.")]
 As = Annotated[str, typer.Option("--as", metavar="EMAIL", envvar="MIM_AS", help="Who does it. Default: the name CLI.")]
 At = Annotated[
@@ -43,141 +38,174 @@ At = Annotated[
 ]
 
 
-class IncidentNotFound(DomainError):
-    """No incident has this id."""
+class PageNotFound(DomainError):
+    """This team was not paged for this incident."""
 
     code = "not_found"
     status = 404
-
-
-class TeamNotFound(DomainError):
-    """No team is called that."""
-
-    code = "unknown_team"
-    status = 404
-
-
-class Which(StrEnum):
-    OPEN = "open"
-    ACTIVE = Status.ACTIVE.value
-    MONITORING = Status.MONITORING.value
-    RESOLVED = Status.RESOLVED.value
-    ALL = "all"
 
 
 # --- Reading ---
 
 
 @app.command("list")
+@listing
+@remote_too
 def list_incidents(
     status: Annotated[Which, typer.Option(help="Which ones.")] = Which.OPEN,
     limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 50,
-    as_json: AsJson = False,
-) -> None:
+) -> Listing:
     """Incidents, the newest first. Open ones unless told otherwise.
 
     Example: mim incident list --status resolved --json
     """
-    chosen = _chosen(status)
-    rows = list(chosen[:limit])
-    if as_json:
-        typer.echo(_documented(IncidentShown, rows))
-        return
-    now = timezone.now()
-    for incident in rows:
-        lasted = words.span((incident.resolved_at or now) - incident.detected_at)
-        state = f"{incident.severity:<8} {incident.status:<10} {incident.phase} {Phase(incident.phase).label:<22}"
-        typer.echo(f"{incident.pk}  {state} {lasted:>12}  {incident.title}")
-    shown = f"{len(rows)} of {chosen.count()}" if len(rows) == limit else str(len(rows))
-    typer.echo(f"{shown} {status.value}. One of them: mim incident show ID", err=True)
+    found, now = incidents().found(status, limit + 1), timezone.now()
+    rows = found[:limit]
+    more = f"and there are more: --limit {2 * limit}. " if len(found) > limit else ""
+    return Listing(
+        rows, lambda row: _line(row, now), f"{len(rows)} {status.value}, {more}one of them: mim incident show ID"
+    )
 
 
-def _chosen(status: Which) -> IncidentQuerySet:
-    seen = incidents_for(_operator())
-    match status:
-        case Which.OPEN:
-            return seen.active()
-        case Which.ALL:
-            return seen.newest_first()
-        case _:
-            return seen.filter(status=status.value).newest_first()
+def _line(incident: Document, now: datetime) -> str:
+    lasted = words.span((_time(incident["resolvedAt"]) or now) - _known(incident["detectedAt"]))
+    phase = f"{incident['phase']} {Phase(incident['phase']).label:<22}"
+    state = f"{incident['severity'].lower():<8} {incident['status'].lower():<10} {phase}"
+    return f"{incident['id']}  {state} {lasted:>12}  {incident['title']}"
 
 
-def _documented(shape: type[Serializer[Any]], rows: Incident | list[Incident]) -> str:
-    """As the API shows it to an administrator: whoever runs commands on the server reads the database anyway."""
-    data = shape(rows, many=isinstance(rows, list), context={"request": SimpleNamespace(user=_operator())}).data
-    return json.dumps(data, indent=2)
+def _time(text: str | None) -> datetime | None:
+    return parse_time(text, field="time") if text else None
 
 
-def _operator() -> User:
-    return User(role=Role.ADMIN)
+def _known(text: str) -> datetime:
+    return parse_time(text, field="time")
 
 
 @app.command()
+@remote_too
 def show(id: IncidentId, as_json: AsJson = False) -> None:
     """One incident and the end of its log.
 
     Example: mim incident show 01JD8Q6Z6ZJ5C0M5RKVX9T3W4E
     """
-    incident = _incident(id)
+    incident = incidents().one(id)
     if as_json:
-        typer.echo(_documented(IncidentDetail, incident))
+        _as_json(incident)
         return
-    typer.echo(
-        f"{incident.title}\n{incident.get_severity_display()}, {incident.get_status_display()}, {_phase(incident)}"
-    )
-    typer.echo(f"Detected {_when(incident.detected_at)}, resolved {_when(incident.resolved_at)}")
-    typer.echo(f"MIM {incident.mim or 'unclaimed'}, next update {_when(incident.next_update_eta)}")
-    for entry in list(incident.timeline.newest_first()[:20])[::-1]:
-        typer.echo(f"  {_when(entry.occurred_at)}  {entry.actor}: {entry.title}")
-    if incident.is_open:
-        typer.echo(
-            f"Next phase: mim incident advance {incident.pk} {allowed_moves(Phase(incident.phase))[0]}", err=True
-        )
+    typer.echo(f"{incident['title']}\n{incident['severity']}, {incident['status']}, {_phase(incident)}")
+    typer.echo(f"Detected {_when(incident['detectedAt'])}, resolved {_when(incident['resolvedAt'])}")
+    typer.echo(f"MIM {incident['command']['mim'] or 'unclaimed'}, next update {_when(incident['nextUpdateEta'])}")
+    for entry in incident["timeline"][-SHOWN:]:
+        typer.echo(f"  {_entry(entry)}")
+    if incident["status"] != Status.RESOLVED.label:
+        following = allowed_moves(Phase(incident["phase"]))[0]
+        typer.echo(f"Next phase: mim incident phase {incident['id']} {following}", err=True)
 
 
-def _phase(incident: Incident) -> str:
-    return f"phase {incident.phase} ({Phase(incident.phase).label})"
+def _as_json(document: Document) -> None:
+    typer.echo(json.dumps(document, indent=2, ensure_ascii=False))
 
 
-def _when(at: datetime | None) -> str:
+def _phase(incident: Document) -> str:
+    return f"phase {incident['phase']} ({Phase(incident['phase']).label})"
+
+
+def _when(text: str | None) -> str:
+    at = _time(text)
     return f"{at:%Y-%m-%d %H:%M:%S} UTC" if at else "—"
 
 
-def _incident(text: str) -> Incident:
-    try:
-        return incidents_for(_operator()).get(pk=parse_ulid(text))
-    except (ValueError, Incident.DoesNotExist):
-        raise IncidentNotFound(f'No incident has the id "{text}". List them: mim incident list --status all') from None
+def _entry(entry: Document) -> str:
+    return f"{_when(entry['timestamp'])}  {entry['actor']}: {entry['title']}"
+
+
+@app.command()
+@remote_too
+def watch(
+    id: IncidentId,
+    once: Annotated[bool, typer.Option("--once", help="Look once, do not wait.")] = False,
+) -> None:
+    """Follows the log of an incident until it is resolved. Ctrl-C ends it.
+
+    Example: mim incident watch 01JD8Q6Z6ZJ5C0M5RKVX9T3W4E
+    """
+    incident = incidents().one(id)
+    typer.echo(f"{incident['title']}: {incident['severity']}, {incident['status']}, {_phase(incident)}", err=True)
+    _follow(id, SHOWN, forever=not once)
+
+
+def _follow(id: str, count: int, *, forever: bool) -> None:
+    seen: set[str] = set()
+    while True:
+        incident = incidents().one(id)
+        new = [entry for entry in incident["timeline"] if entry["id"] not in seen]
+        for entry in new if seen else new[-count:]:
+            typer.echo(_entry(entry))
+        seen |= {entry["id"] for entry in new}
+        if not forever or incident["status"] == Status.RESOLVED.label:
+            return
+        time.sleep(GLANCE)
+
+
+@log.command("tail")
+@remote_too
+def tail_log(
+    id: IncidentId,
+    count: Annotated[int, typer.Option("-n", min=1, max=1000, help="How many lines.")] = SHOWN,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until it is resolved.")] = False,
+    as_lines: Annotated[bool, typer.Option("--jq-lines", help="One JSON object a line.")] = False,
+) -> None:
+    """The end of the log, the oldest line first.
+
+    Example: mim log tail 01JD8Q6Z6ZJ5C0M5RKVX9T3W4E -n 5 --follow
+    """
+    if as_lines and follow:
+        raise Invalid("--jq-lines shows what there is; leave --follow out.", field="follow")
+    if not as_lines:
+        _follow(id, count, forever=follow)
+        return
+    for entry in incidents().one(id)["timeline"][-count:]:
+        typer.echo(json.dumps(entry, ensure_ascii=False))
+
+
+class ExportFormat(StrEnum):
+    JSON = "json"
+    CSV = "csv"
+
+
+@app.command()
+@remote_too
+def export(
+    id: IncidentId,
+    format: Annotated[ExportFormat, typer.Option(help="json: all of it. csv: its log.")] = ExportFormat.JSON,
+) -> None:
+    """One incident with its log, updates and milestones, to take along.
+
+    Example: mim incident export 01JD8Q6Z6ZJ5C0M5RKVX9T3W4E > incident.json
+    """
+    incident = incidents().one(id)
+    if format == ExportFormat.JSON:
+        _as_json(incident)
+    else:
+        typer.echo(csv_text(incident["timeline"]).replace("\r\n", "\n"), nl=False)
 
 
 # --- Acting ---
 
 
-def _stamp(email: str, at: str) -> Stamp:
-    """Who and when. A back-dated action keeps the time it is written down beside it."""
-    now = to_millisecond(timezone.now())
-    return Stamp(by=_person(email), at=happened(at, now, field="at"), now=now, source=Source.CLI, name="CLI")
-
-
-def _person(email: str) -> User | None:
-    if not email:
-        return None
-    person = User.objects.filter(email=canonical_email(email)).first()
-    if person is None:
-        raise PersonNotFound(f"Nobody has the address {email}. See: mim user list")
-    if not person.can(Can.COMMAND):
-        raise RoleRequired.to(Can.COMMAND)
-    return person
-
-
-def _done(stamp: Stamp, what: str, *, next_step: str = "") -> None:
-    typer.echo(f"{iso(stamp.at)}  {what}")
-    if next_step:
+def _did(done: Done, order: Order, what: str, *, next_step: str = "", as_json: bool = False) -> None:
+    """Tells what was done, or shows the answer to a program, and what comes next."""
+    if as_json:
+        _as_json(done.answer)
+    else:
+        typer.echo(f"{iso(done.at)}  {what}")
+    if order.dry_run:
+        typer.echo("Nothing written (--dry-run).", err=as_json)
+    elif next_step:
         typer.echo(f"Next: {next_step}", err=True)
 
 
-@app.command("open")
 def open_incident(
     title: Annotated[str, typer.Argument(help="A short label, e.g. prod-west-db-01 unreachable.")],
     severity: Annotated[Severity, typer.Option("--severity", "-s", help="Sets targets and alarm level.")],
@@ -187,57 +215,131 @@ def open_incident(
     kind: Annotated[Kind, typer.Option(help="Drills and tests are left out of KPIs.")] = Kind.REAL,
     at: At = "",
     acting: As = "",
+    dry_run: DryRun = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Opens an incident, detected now or at --at.
+    """Declares an incident, detected now or at --at.
 
-    Example: mim incident open "prod-west-db-01 unreachable" --severity critical --at -7m
+    Example: mim incident declare "prod-west-db-01 unreachable" --severity critical --at -7m
     """
-    stamp = _stamp(acting, at)
-    incident = actions.open_incident(
-        title=title,
-        severity=severity.value,
-        stamp=stamp,
-        kind=kind.value,
-        description=description,
-        affected_systems=system or [],
-        bridge_url=bridge,
+    order = Order.given(at, acting, dry_run=dry_run)
+    said = {
+        "title": title,
+        "severity": severity.value,
+        "kind": kind.value,
+        "description": description,
+        "affected_systems": system or [],
+        "bridge_url": bridge,
+    }
+    done = incidents().opened(said, order)
+    made = done.answer
+    _did(
+        done,
+        order,
+        f"Opened {made['id']}: {made['title']}",
+        next_step=f"mim incident page {made['id']} TEAM",
+        as_json=as_json,
     )
-    _done(stamp, f"Opened {incident.pk}: {incident.title}", next_step=f"mim incident page {incident.pk} TEAM")
 
 
-@app.command()
 def advance(
     id: IncidentId,
     phase: Annotated[int, typer.Argument(min=1, max=8, help="2 Gather … 7 Validation.")],
     reason: Annotated[str, typer.Option(help="Needed to go back into 2 or 3.")] = "",
     at: At = "",
     acting: As = "",
+    dry_run: DryRun = False,
+    as_json: AsJson = False,
 ) -> None:
     """Moves to a later phase, or back into Gather (2) or Assess (3) with a reason.
 
-    Example: mim incident advance 01JD8Q6Z6ZJ5C0M5RKVX9T3W4E 5
+    Example: mim incident phase 01JD8Q6Z6ZJ5C0M5RKVX9T3W4E 5
     """
-    incident, stamp = _incident(id), _stamp(acting, at)
-    moved = actions.advance_phase(incident, phase, stamp=stamp, reason=reason)
-    _done(stamp, f"{Phase(incident.phase).label} → {Phase(moved.phase).label}: {moved.title}")
+    order = Order.given(at, acting, dry_run=dry_run)
+    done = incidents().done(id, Verb.PHASE, {"phase": phase, "reason": reason}, order)
+    before, after = Phase(done.incident["phase"]), Phase(done.answer["phase"])
+    told = f"{before.label} → {after.label}: {done.incident['title']}"
+    _did(done, order, told, next_step=_milestone_of(done), as_json=as_json)
+
+
+# The names that the guides began with stay.
+for name, command in (("declare", open_incident), ("open", open_incident), ("phase", advance), ("advance", advance)):
+    app.command(name, hidden=name in ("open", "advance"))(remote_too(command))
+
+
+def _milestone_of(done: Done) -> str:
+    return f'mim incident milestone {done.incident["id"]} "HEADLINE" --body "…" --next-update 30m'
+
+
+class StatusWord(StrEnum):
+    ACTIVE = Status.ACTIVE.value
+    MONITORING = Status.MONITORING.value
+
+
+@app.command("status")
+@remote_too
+def change_status(
+    id: IncidentId,
+    status: Annotated[StatusWord, typer.Argument(help="active, or monitoring once the mitigation holds.")],
+    at: At = "",
+    acting: As = "",
+    dry_run: DryRun = False,
+    as_json: AsJson = False,
+) -> None:
+    """Active, or Monitoring: the mitigation holds and is watched.
+
+    Example: mim incident status 01JD8Q6Z6ZJ5C0M5RKVX9T3W4E monitoring
+    """
+    order = Order.given(at, acting, dry_run=dry_run)
+    done = incidents().done(id, Verb.STATUS, {"status": status.value}, order)
+    told = f"{done.incident['status']} → {done.answer['status']}: {done.incident['title']}"
+    following = f'mim incident resolve {done.incident["id"]} --summary "…"' if status == StatusWord.MONITORING else ""
+    _did(done, order, told, next_step=following or _milestone_of(done), as_json=as_json)
+
+
+def add_entry(
+    id: IncidentId,
+    text: Annotated[str, typer.Argument(help="What happened, in a line.")],
+    description: Annotated[str, typer.Option(help="More about it.")] = "",
+    at: At = "",
+    acting: As = "",
+    dry_run: DryRun = False,
+    as_json: AsJson = False,
+) -> None:
+    """Writes a line in the log, for the responders.
+
+    Example: mim log add 01JD8Q6Z6ZJ5C0M5RKVX9T3W4E "Failover started" --at -7m
+    """
+    order = Order.given(at, acting, dry_run=dry_run)
+    done = incidents().done(id, Verb.LOG, {"title": text, "description": description}, order)
+    told, following = f"Logged: {done.answer['title']}", f"mim log tail {done.incident['id']}"
+    _did(done, order, told, next_step=following, as_json=as_json)
+
+
+log.command("add")(remote_too(add_entry))
+app.command("log")(add_entry)
 
 
 @app.command()
+@remote_too
 def update(
     id: IncidentId,
     text: Annotated[str, typer.Argument(help="What to tell.")],
     public: Annotated[bool, typer.Option("--public/--internal", help="For stakeholders, or for responders.")] = False,
     at: At = "",
     acting: As = "",
+    dry_run: DryRun = False,
+    as_json: AsJson = False,
 ) -> None:
     """Posts an update, internal unless told otherwise. It keeps no promise: milestones do.
 
     Example: mim incident update 01JD8Q6Z6ZJ5C0M5RKVX9T3W4E "Failover is running." --public
     """
-    incident, stamp = _incident(id), _stamp(acting, at)
+    order = Order.given(at, acting, dry_run=dry_run)
     audience = Visibility.PUBLIC if public else Visibility.INTERNAL
-    actions.post_update(incident, text, visibility=audience, stamp=stamp)
-    _done(stamp, f"{audience.label} update posted: {incident.title}")
+    done = incidents().done(id, Verb.UPDATE, {"content": text, "visibility": audience.value}, order)
+    told = f"{audience.label} update posted: {done.incident['title']}"
+    _did(done, order, told, next_step=_milestone_of(done), as_json=as_json)
 
 
 NextUpdate = Annotated[
@@ -246,6 +348,7 @@ NextUpdate = Annotated[
 
 
 @app.command()
+@remote_too
 def milestone(
     id: IncidentId,
     title: Annotated[str, typer.Argument(help="The headline. Not needed with --no-change.")] = "",
@@ -256,6 +359,8 @@ def milestone(
     entry: Annotated[list[str] | None, typer.Option(help="A log entry it was made from. Repeatable.")] = None,
     at: At = "",
     acting: As = "",
+    dry_run: DryRun = False,
+    as_json: AsJson = False,
 ) -> None:
     """Publishes a milestone to stakeholders and executives, and promises the next update.
 
@@ -263,107 +368,152 @@ def milestone(
     Example: mim incident milestone 01JD8Q6Z6ZJ5C0M5RKVX9T3W4E "Fault found" --body "We move traffic." --next-update 30m
              mim incident milestone 01JD8Q6Z6ZJ5C0M5RKVX9T3W4E --no-change
     """
-    incident, stamp = _incident(id), _stamp(acting, at)
-    due = promised(next_update, stamp.now) if next_update else None
+    order = Order.given(at, acting, dry_run=dry_run)
+    due = promised(next_update, order.now) if next_update else None
     if no_change and (title or body):
         raise Invalid("With --no-change the words are given: leave out the headline and --body.", field="no_change")
     if no_change:
-        cut = actions.publish_no_change(incident, next_update_eta=due, reason=reason, stamp=stamp)
+        done = incidents().done(id, Verb.NO_CHANGE, {"next_update_eta": due, "reason": reason}, order)
     else:
-        said = {"title": title, "body": body, "no_promise_reason": reason, "entries": _entries(entry or [])}
-        cut = actions.cut_milestone(incident, next_update_eta=due, stamp=stamp, **said)  # type: ignore[arg-type]
-    promise = f" Next update {words.hour(cut.next_update_eta, stamp.now)}." if cut.next_update_eta else ""
-    _done(stamp, f"Milestone {cut.sequence} published: {cut.title}.{promise}")
-
-
-def _entries(texts: list[str]) -> list[str]:
-    try:
-        return [parse_ulid(text) for text in texts]
-    except ValueError as error:
-        raise Invalid(str(error), field="entry") from None
+        said = {
+            "title": title,
+            "body": body,
+            "next_update_eta": due,
+            "no_promise_reason": reason,
+            "entries": entry or [],
+        }
+        done = incidents().done(id, Verb.MILESTONE, said, order)
+    cut, eta = done.answer, _time(done.answer["nextUpdateEta"])
+    promise = f" Next update {words.hour(eta, order.now)}." if eta else ""
+    told = f"Milestone {cut['sequence']} published: {cut['title']}.{promise}"
+    _did(done, order, told, next_step=f"mim incident show {done.incident['id']}", as_json=as_json)
 
 
 @app.command("promise")
+@remote_too
 def move_promise(
     id: IncidentId,
     next_update: Annotated[str, typer.Argument(metavar="TIME", help="30m, 15:00 (UTC) or a full time.")],
     reason: Annotated[str, typer.Option(help="Why it takes longer. Stakeholders read it.")],
     acting: As = "",
+    dry_run: DryRun = False,
+    as_json: AsJson = False,
 ) -> None:
     """Moves the promised next update. One that is overdue already stays missed.
 
     Example: mim incident promise 01JD8Q6Z6ZJ5C0M5RKVX9T3W4E 15:00 --reason "The vendor is still looking"
     """
-    incident, stamp = _incident(id), _stamp(acting, "")
-    moved = actions.move_promise(incident, promised(next_update, stamp.now), reason=reason, stamp=stamp)
-    _done(stamp, f"Next update moved to {words.hour(moved.due_at, stamp.now)}: {incident.title}")
+    order = Order.given("", acting, dry_run=dry_run)
+    said = {"next_update_eta": promised(next_update, order.now), "reason": reason}
+    done = incidents().done(id, Verb.PROMISE, said, order)
+    told = f"Next update moved to {words.hour(said['next_update_eta'], order.now)}: {done.incident['title']}"
+    _did(done, order, told, next_step=_milestone_of(done), as_json=as_json)
 
 
-@app.command("page")
 def page_team(
     id: IncidentId,
-    team: Annotated[str, typer.Argument(help="Slug, name or alias of the team.")],
+    team: TeamName,
     contact: Annotated[str, typer.Option(help="Who was called. Default: the team's on-call contact.")] = "",
     at: At = "",
     acting: As = "",
+    dry_run: DryRun = False,
+    as_json: AsJson = False,
 ) -> None:
     """Records that a team was called, at the alarm level of the severity.
 
     Example: mim incident page 01JD8Q6Z6ZJ5C0M5RKVX9T3W4E database
     """
-    incident, stamp = _incident(id), _stamp(acting, at)
-    page = actions.page_team(incident, _team(team), stamp=stamp, contact_name=contact)
-    level = f" at {page.get_alarm_level_display()}" if page.alarm_level else ""
-    again = f", call {page.page_count}" if page.page_count > 1 else ""
-    _done(stamp, f"{page.team.name} paged{level}{again}: {incident.title}")
+    order = Order.given(at, acting, dry_run=dry_run)
+    done = incidents().done(id, Verb.PAGE, {"team": team, "contact_name": contact}, order)
+    call = done.answer
+    level = f" at {AlarmLevel(call['alarmLevel']).label}" if call["alarmLevel"] else ""
+    again = f", call {call['pageCount']}" if call["pageCount"] > 1 else ""
+    told = f"{call['teamName']} paged{level}{again}: {done.incident['title']}"
+    following = f"mim incident arrive {done.incident['id']} {call['team']}"
+    _did(done, order, told, next_step=following, as_json=as_json)
 
 
-def _team(text: str) -> Team:
-    team = Team.objects.called(text)
-    if team is None:
-        names = {
-            name: slug for slug, known in Team.objects.values_list("slug", "name") for name in (slug, known.lower())
-        }
-        near = {names[match] for match in difflib.get_close_matches(text.lower(), names, n=3)}
-        hint = (
-            f"Did you mean {' or '.join(sorted(near))}?"
-            if near
-            else f"Known: {', '.join(sorted(set(names.values())))}."
-        )
-        raise TeamNotFound(f'No single team is called "{text}". {hint}')
-    return team
+def acknowledge(
+    id: IncidentId, team: TeamName, at: At = "", acting: As = "", dry_run: DryRun = False, as_json: AsJson = False
+) -> None:
+    """Records that a paged team said it is coming.
+
+    Example: mim team ack 01JD8Q6Z6ZJ5C0M5RKVX9T3W4E database --at -2m
+    """
+    order = Order.given(at, acting, dry_run=dry_run)
+    done = incidents().done(id, Verb.ACKNOWLEDGE, {"page": _page_of(id, team)}, order)
+    told = f"{done.answer['teamName']} acknowledged: {done.incident['title']}"
+    following = f"mim incident arrive {done.incident['id']} {done.answer['team']}"
+    _did(done, order, told, next_step=following, as_json=as_json)
+
+
+def arrive(
+    id: IncidentId, team: TeamName, at: At = "", acting: As = "", dry_run: DryRun = False, as_json: AsJson = False
+) -> None:
+    """Records that a paged team is on the bridge.
+
+    Example: mim incident arrive 01JD8Q6Z6ZJ5C0M5RKVX9T3W4E database --at -2m
+    """
+    order = Order.given(at, acting, dry_run=dry_run)
+    done = incidents().done(id, Verb.ARRIVE, {"page": _page_of(id, team)}, order)
+    told = f"{done.answer['teamName']} is on the bridge: {done.incident['title']}"
+    _did(done, order, told, next_step=f"mim incident show {done.incident['id']}", as_json=as_json)
+
+
+def _page_of(id: str, team: str) -> str:
+    """The newest page of this team. Raises PageNotFound."""
+    pages, wanted = incidents().pages(id), team.strip().casefold()
+    for page in pages:
+        if wanted in (page["team"], page["teamName"].casefold()):
+            return str(page["id"])
+    hint = near_match(wanted, (page["team"] for page in pages)) if pages else f"Page it: mim incident page {id} {team}"
+    raise PageNotFound(f'No team "{team}" was paged for this incident. {hint}')
+
+
+for name, command in (("page", page_team), ("ack", acknowledge), ("arrive", arrive)):
+    app.command(name)(remote_too(command))
 
 
 @app.command()
+@remote_too
 def resolve(
     id: IncidentId,
     summary: Annotated[str, typer.Option(help="The final milestone: what was wrong, and that it is over.")],
     at: At = "",
     acting: As = "",
+    dry_run: DryRun = False,
+    as_json: AsJson = False,
 ) -> None:
     """Closes the incident with a final milestone.
 
     Example: mim incident resolve 01JD8Q6Z6ZJ5C0M5RKVX9T3W4E --summary "Database failed over. All orders are in."
     """
-    incident, stamp = _incident(id), _stamp(acting, at)
-    closed = actions.resolve(incident, summary=summary, stamp=stamp)
-    lasted = words.span(stamp.at - closed.detected_at)
-    _done(stamp, f"Resolved after {lasted}: {closed.title}", next_step=f"mim incident show {closed.pk}")
+    order = Order.given(at, acting, dry_run=dry_run)
+    done = incidents().done(id, Verb.RESOLVE, {"summary": summary}, order)
+    closed = done.answer
+    lasted = words.span(_known(closed["resolvedAt"]) - _known(closed["detectedAt"]))
+    told = f"Resolved after {lasted}: {closed['title']}"
+    _did(done, order, told, next_step=f"mim review open {closed['id']}", as_json=as_json)
 
 
 @app.command()
+@remote_too
 def reopen(
     id: IncidentId,
     reason: Annotated[str, typer.Option(help="Why it is taken up again; the log keeps it.")],
     phase: Annotated[int, typer.Option(min=2, max=7, help="Where it goes on.")] = Phase.ASSESS.value,
     at: At = "",
     acting: As = "",
+    dry_run: DryRun = False,
+    as_json: AsJson = False,
 ) -> None:
     """Takes a resolved incident up again; if that was too long ago, opens a new one that is linked to it.
 
     Example: mim incident reopen 01JD8Q6Z6ZJ5C0M5RKVX9T3W4E --reason "It is back."
     """
-    incident, stamp = _incident(id), _stamp(acting, at)
-    taken_up = actions.reopen(incident, reason=reason, to=phase, stamp=stamp)
-    said = "Reopened" if taken_up.pk == incident.pk else f"Too late to reopen. Opened the new incident {taken_up.pk}"
-    _done(stamp, f"{said}: {taken_up.title}", next_step=f"mim incident show {taken_up.pk}")
+    order = Order.given(at, acting, dry_run=dry_run)
+    done = incidents().done(id, Verb.REOPEN, {"reason": reason, "phase": phase}, order)
+    taken_up = done.answer
+    late = f"Too late to reopen. Opened the new incident {taken_up['id']}"
+    told = f"{'Reopened' if taken_up['id'] == done.incident['id'] else late}: {taken_up['title']}"
+    _did(done, order, told, next_step=f"mim incident show {taken_up['id']}", as_json=as_json)

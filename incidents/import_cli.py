@@ -19,7 +19,8 @@ from django.utils import timezone
 
 from incidents import actions
 from incidents.actions import Stamp
-from incidents.cli import PARTLY_DONE, As, AsJson, _incident, _person
+from incidents.cli import PARTLY_DONE, As, AsJson
+from incidents.cli_local import commander, incident_called
 from incidents.intake import (
     Fate,
     FileRefused,
@@ -187,7 +188,7 @@ def _import_into(
     """A timeline into the log of an incident that is here."""
     if format != Format.POSTMORTEM:
         raise Invalid("--into takes a timeline: --format postmortem.", field="into")
-    incident, now = _incident(into), timezone.now()
+    incident, now = incident_called(into), timezone.now()
     found = postmortem.timeline(file.read(MAX_BYTES + 1), answers.named_zone())
     report = ImportReport(dry_run=dry_run, problems=list(found.problems))
     entries = [entry for entry in found.entries if entry.at <= now + SKEW]
@@ -195,7 +196,7 @@ def _import_into(
         if entry not in entries:
             sentence = f"{iso(entry.at)} lies in the future."
             report.problems.append(Problem(Fate.REFUSED, entry.title[:40], sentence))
-    stamp = Stamp(by=_person(acting), at=now, now=now, source=Source.IMPORT, name=postmortem.SOURCE)
+    stamp = Stamp(by=commander(acting), at=now, now=now, source=Source.IMPORT, name=postmortem.SOURCE)
     with transaction.atomic():
         report.entries = actions.add_past_entries(incident, entries, stamp=stamp)
         transaction.set_rollback(dry_run)

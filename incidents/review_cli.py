@@ -11,7 +11,7 @@ from django.utils import timezone
 from accounts.models import User
 from accounts.roles import Role
 from incidents import words
-from incidents.cli import IncidentNotFound
+from incidents.cli_port import IncidentNotFound
 from incidents.models import LearningReview
 from incidents.review import ReviewDue, due_state
 from incidents.review_export import figures_of, markdown

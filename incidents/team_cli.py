@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from incidents.cli import PARTLY_DONE
+from incidents.cli import PARTLY_DONE, acknowledge, arrive, page_team
 from incidents.import_cli import run_records
 from incidents.intake import Fate, FileRefused, dispatches
 from incidents.intake.dispatches import DispatchMapping
@@ -20,6 +20,8 @@ from teams.models import Team
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Teams and the calls they get.")
 imports = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Brings in histories.")
 app.add_typer(imports, name="import")
+for name, command in (("page", page_team), ("ack", acknowledge), ("arrived", arrive)):
+    app.command(name)(command)
 
 
 @dataclass(slots=True)

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from kpis.cli_port import Document, kpis
+from majorops.lib.remote import is_remote
+from majorops.lib.terminal import Listing, listing, remote_too
 
 if TYPE_CHECKING:
     from accounts.models import User
@@ -14,44 +19,63 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Alert rules on KPIs.")
 alert = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Alert rules: check, list, ack, replay.")
 app.add_typer(alert, name="alert")
+checking = typer.Typer(rich_markup_mode=None, help="Alert rules: check them.")
+
+
+@checking.callback()
+def checks() -> None:
+    """Alert rules: check them."""
+
+
 #: The exit code of `check` when something fires.
 FIRES = 8
 AsJson = Annotated[bool, typer.Option("--json", help="JSON on stdout.")]
 
 
+@checking.command("check")
 @alert.command()
+@remote_too
 def check(as_json: AsJson = False) -> None:
     """Checks every rule now. Exit code 8 while something fires that nobody has acknowledged.
+
+    Over the API it tells what the last check of the server found.
 
     Example: mim kpi alert check
     """
     from django.utils import timezone
 
-    from kpis.alerts import actions
-
-    told = actions.check(timezone.now())
-    found = _standings()
-    firing = [each for each in found if each["state"] == "firing"]
-    typer.echo(json.dumps(firing, indent=2) if as_json else told)
-    if not as_json:
+    said = "" if is_remote() else _checked(timezone.now())
+    firing = [each for each in kpis().alerts() if each["state"] == "firing"]
+    if as_json:
+        typer.echo(json.dumps(firing, indent=2, ensure_ascii=False))
+    else:
+        if said:
+            typer.echo(said)
         for each in firing:
             typer.echo(f"FIRING {each['slug']} since {each['since']}. Next: mim kpi alert ack {each['slug']}")
     if firing:
         raise typer.Exit(FIRES)
 
 
+def _checked(now: datetime) -> str:
+    from kpis.alerts import actions
+
+    return str(actions.check(now))
+
+
 @alert.command("list")
-def list_rules(as_json: AsJson = False) -> None:
+@listing
+@remote_too
+def list_rules() -> Listing:
     """The rules and how they stand.
 
     Example: mim kpi alert list
     """
-    found = _standings()
-    if as_json:
-        typer.echo(json.dumps(found, indent=2))
-        return
-    for each in found:
-        typer.echo(f"{each['state']:<13} {each['severity']:<9} {each['slug']:<26} {each['kpi']} {each['condition']}")
+    return Listing(kpis().alerts(), _line, "To look after one that fires: mim kpi alert ack RULE")
+
+
+def _line(rule: Document) -> str:
+    return f"{rule['state']:<13} {rule['severity']:<9} {rule['slug']:<26} {rule['kpi']} {rule['condition']}"
 
 
 @alert.command()
@@ -69,7 +93,7 @@ def ack(
     from kpis.alerts import actions
 
     event = actions.acknowledge(_rule(rule), _person(by), now=timezone.now(), note=note)
-    typer.echo(f"Acknowledged {rule} at {event.at:%H:%M} UTC.")
+    typer.echo(f"Acknowledged {rule} at {event.at:%H:%M} UTC. Next: mim kpi alert list")
 
 
 @alert.command()
@@ -89,14 +113,6 @@ def replay(
     now = timezone.now()
     for event in actions.watch_from(_rule(rule).pk, _moment(begin, "--from") or now, now=now):
         typer.echo(f"{event.at:%Y-%m-%d %H:%M} UTC  {event.kind}  {event.note}".rstrip())
-
-
-def _standings() -> list[dict[str, object]]:
-    from kpis.alerts.reading import standings
-    from kpis.alerts_pages import document
-    from kpis.readiness_cli import _operator
-
-    return [document(each) for each in standings(_operator())]
 
 
 def _rule(slug: str) -> AlertRule:

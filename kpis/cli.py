@@ -16,65 +16,107 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from kpis import definitions_cli
+from kpis.cli_port import Document, kpis
 from kpis.errors import KpiNotFound, NothingToVerify
 from kpis.explain_cli import explain_one
 from majorops.lib.errors import Invalid
+from majorops.lib.terminal import Listing, listing, remote_too
 from majorops.lib.times import iso
 
 if TYPE_CHECKING:
     from kpis.compute import Counts
     from kpis.models import KpiDefinition
-    from kpis.standing import Standings
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="KPI definitions, and computing observations.")
 errors = Console(stderr=True)
 #: The exit code of `verify` when a stored figure is not what the rows say.
 DIFFERS = 8
-app.command("explain")(explain_one)
+for name in ("why", "explain"):
+    app.command(name, hidden=name == "explain")(explain_one)
 definitions_cli.register(app)
 
 
 @app.command("list")
-def list_definitions(as_json: Annotated[bool, typer.Option("--json", help="JSON on stdout.")] = False) -> None:
+@listing
+@remote_too
+def list_definitions() -> Listing:
     """The KPI definitions with owner and newest overall figure.
 
     Example: mim kpi list
     """
-    from django.utils import timezone
-
-    from kpis.models import KpiDefinition
-    from kpis.standing import Standings
-
-    definitions = list(KpiDefinition.objects.order_by("slug"))
-    standings = Standings(definitions, timezone.now())
-    rows = [_summary(definition, standings) for definition in definitions]
-    if as_json:
-        typer.echo(json.dumps(rows, indent=2))
-        return
-    for row in rows:
-        value = "—" if row["value"] is None else f"{row['value']:.1f}"
-        typer.echo(
-            f"{row['slug']:<26} v{row['version']:<3} {value:>10} {row['units']:<8} n={row['n']:<6} "
-            f"{row['evidence'] or 'no figure':<11} {row['owner']}"
-        )
+    rows = [_summary(definition) for definition in kpis().definitions()]
+    return Listing(rows, _summed_up, "One of them: mim kpi show SLUG")
 
 
-def _summary(definition: KpiDefinition, standings: Standings) -> dict[str, object]:
-    windows = (definition.spec or {}).get("windows") or ["all"]
-    window = "all" if "all" in windows else windows[0]
-    everyone = definition.observations.current().filter(window=window, dims_key="").order_by("-timestamp")
-    latest = everyone.first() if not definition.is_personal else None
+def _summary(definition: Document) -> dict[str, object]:
+    figures = definition["figures"]
+    overall = next((each for each in figures if each["window"] == "all"), figures[0])
+    known = overall["timestamp"] is not None
     return {
-        "slug": definition.slug,
-        "name": definition.name,
-        "version": definition.current_version,
-        "units": definition.units,
-        "visibility": definition.visibility,
-        "owner": definition.owner,
-        "value": latest.value if latest else None,
-        "n": latest.n if latest else 0,
-        "evidence": standings.verdict(latest).label if latest else None,
+        "slug": definition["slug"],
+        "name": definition["name"],
+        "version": definition["version"],
+        "units": definition["units"],
+        "visibility": definition["visibility"],
+        "owner": definition["owner"],
+        "value": overall["value"],
+        "n": overall["n"],
+        "evidence": overall["evidence"] if known else None,
     }
+
+
+def _summed_up(row: Document) -> str:
+    value = "—" if row["value"] is None else f"{row['value']:.1f}"
+    return (
+        f"{row['slug']:<26} v{row['version']:<3} {value:>10} {row['units']:<8} n={row['n']:<6} "
+        f"{row['evidence'] or 'no figure':<11} {row['owner']}"
+    )
+
+
+@app.command()
+@remote_too
+def show(
+    slug: Annotated[str, typer.Argument(help="The KPI, e.g. mttr.")],
+    as_json: Annotated[bool, typer.Option("--json", help="JSON on stdout, as the API gives it.")] = False,
+) -> None:
+    """One KPI: what it counts, its targets, and its newest figure in each window.
+
+    Example: mim kpi show mttr
+    """
+    definition = kpis().definition(slug)
+    if as_json:
+        typer.echo(json.dumps(definition, indent=2, ensure_ascii=False))
+        return
+    about = f"{definition['slug']} v{definition['version']}, {definition['status']}, {definition['visibility']}"
+    typer.echo(f"{definition['name']} ({about})\n{definition['description']}\n{definition['formula']}")
+    typer.echo(f"Owner {definition['owner'] or 'nobody'}, reads {', '.join(definition['dataSources']) or 'nothing'}")
+    for target in definition["targets"]:
+        typer.echo(f"  target {target['readable']}")
+    for figure in definition["figures"]:
+        value = figure["reason"] if figure["value"] is None else f"{figure['value']:.1f} {definition['units']}"
+        typer.echo(f"  {figure['window']:<6} {value}  n={figure['n']}  {figure['evidence']}")
+    typer.echo(f"Why: mim kpi why {definition['slug']}", err=True)
+
+
+@app.command()
+@listing
+@remote_too
+def observations(
+    slug: Annotated[str, typer.Argument(help="One KPI. Default: all.")] = "",
+    incident: Annotated[str, typer.Option("--incident", metavar="ID", help="Of this incident.")] = "",
+    limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 50,
+) -> Listing:
+    """The current values of incidents and dispatches, the newest first.
+
+    Example: mim kpi observations mttr --limit 10
+    """
+    rows = kpis().observations(slug, incident, limit)
+    return Listing(rows, _observed, f"{len(rows)} shown. Why one is what it is: mim kpi why SLUG --observation ID")
+
+
+def _observed(row: Document) -> str:
+    value = row["reason"] if row["value"] is None else f"{row['value']:.1f} {row['units']}"
+    return f"{row['id']}  {row['timestamp'][:16]}  {row['kpi']:<26} {value:<20} {row['evidence']:<11} {row['subject']}"
 
 
 @app.command()

@@ -84,3 +84,10 @@ class TooMuchToPreview(DomainError):
 
     code = "too_much_to_preview"
     status = 422
+
+
+class NoSuchReport(DomainError):
+    """There is no such report. See: mim report list"""
+
+    code = "not_found"
+    status = 404

@@ -1,21 +1,22 @@
-"""`mim kpi explain`: why a number is what it is, on the command line."""
+"""`mim kpi why`: why a number is what it is, on the command line."""
 
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Iterator
+from typing import Annotated
 
 import typer
 
-from kpis.errors import KpiNotFound, NoSuchObservation
+from incidents import words
+from kpis.cli_port import Document, kpis
+from kpis.reading import with_unit
+from kpis.reasons import about_in_words, adds_in_words, others_in_words, sum_in_words
 from majorops.lib.errors import Invalid
-
-if TYPE_CHECKING:
-    from accounts.models import User
-    from kpis.explain import Explanation
-    from kpis.models import KpiObservation
+from majorops.lib.terminal import remote_too
 
 
+@remote_too
 def explain_one(
     slug: Annotated[str, typer.Argument(help="The KPI, e.g. mttr.")],
     incident: Annotated[str | None, typer.Option("--incident", help="The value of this incident.")] = None,
@@ -24,77 +25,52 @@ def explain_one(
 ) -> None:
     """The rows behind a value: what each adds, what was left out and why. Default: the newest overall figure.
 
-    Example: mim kpi explain mttr
+    Example: mim kpi why mttr
     """
-    from django.utils import timezone
-
-    from kpis.explain import explain
-    from kpis.reasons import documented
-    from kpis.viewing import renewed_all
-
-    found = _found(slug, incident, observation)
-    renewed_all([found], timezone.now())
-    explanation = explain(found, _operator())
-    if as_json:
-        typer.echo(json.dumps(documented(explanation), indent=2, default=str))
-    else:
-        _print(explanation)
-
-
-def _operator() -> User:
-    """Whoever runs commands on the server reads the database anyway; figures of single people stay out."""
-    from accounts.models import User
-    from accounts.roles import Role
-
-    return User(role=Role.ADMIN)
-
-
-def _found(slug: str, incident: str | None, observation: str | None) -> KpiObservation:
-    from kpis.models import KpiDefinition
-    from kpis.viewing import NO_WINDOW, stored_for
-    from majorops.lib.ulid import parse_ulid
-
     if incident and observation:
         raise Invalid("Name an incident or an observation, not both.")
-    definition = KpiDefinition.objects.filter(slug=slug).first()
-    if definition is None:
-        raise KpiNotFound(f'No KPI is called "{slug}". See: mim kpi list')
-    rows = stored_for(_operator()).filter(kpi=slug)
-    try:
-        if observation:
-            rows = rows.filter(pk=parse_ulid(observation))
-        elif incident:
-            rows = rows.filter(incident=parse_ulid(incident), window="", is_current=True)
-        else:
-            window = ((definition.spec or {}).get("windows") or [NO_WINDOW])[0]
-            rows = rows.filter(window=window, dims_key="", is_current=True)
-    except ValueError:
-        raise Invalid("An id has 26 letters and digits, e.g. 01JD8Q6Z6ZJ5C0M5RKVX9T3W4E.") from None
-    found = rows.order_by("-timestamp", "-pk").first()
-    if found is None:
-        raise NoSuchObservation(f"{slug} has no such value. Compute it first: mim kpi backfill --kpi {slug}")
-    return found
+    found = kpis().why(slug, incident or "", observation or "")
+    if as_json:
+        typer.echo(json.dumps(found, indent=2, ensure_ascii=False))
+    else:
+        for line in told(found):
+            typer.echo(line)
 
 
-def _print(explanation: Explanation) -> None:
-    from kpis.reasons import shown
+def told(found: Document) -> Iterator[str]:
+    """An explanation, line by line."""
+    units = found["units"]
+    value, about = with_unit(found["value"], units), _about(found)
+    yield f"{found['kpi']} v{found['definitionVersion']}  {value}  {about}  n={found['n']}"
+    yield found["formula"]
+    yield f"{found['evidence']}: {' '.join(each['words'] for each in found['evidenceReasons']) or 'no doubt'}"
+    yield from (f"! {sentence}" for sentence in (found["problem"], *found["changes"]) if sentence)
+    yield from (f"  + {_adds(row['adds'], units):>12}  {row['label']}" for row in found["used"]["rows"])
+    yield from (_part(part, units) for part in found["parts"])
+    yield from filter(None, [_sum(found)])
+    yield from (f"  - {row['reason'] or '':<28}  {row['label']}" for row in found["leftOut"]["rows"])
+    for rows in (found["used"], found["leftOut"]):
+        yield from (f"  {sentence}" for sentence in _others(rows, units))
 
-    told, observation = shown(explanation), explanation.observation
-    typer.echo(f"{observation.kpi_id} v{explanation.version}  {told.value}  {told.about}  n={observation.n}")
-    typer.echo(explanation.words)
-    typer.echo(
-        f"{observation.evidence}: {' '.join(each['words'] for each in observation.evidence_reasons) or 'no doubt'}"
-    )
-    for sentence in (explanation.problem, *explanation.changes):
-        if sentence:
-            typer.echo(f"! {sentence}")
-    for row in told.used.rows:
-        typer.echo(f"  + {row.adds:>12}  {row.label}")
-    for part in told.parts:
-        typer.echo(f"  + {part.adds or '':>12}  {part.slug} {part.value} {part.shift}".rstrip())
-    if told.sum:
-        typer.echo(told.sum)
-    for row in told.left_out.rows:
-        typer.echo(f"  - {row.reason:<28}  {row.label}")
-    for sentence in (*told.used.others, *told.left_out.others):
-        typer.echo(f"  {sentence}")
+
+def _about(found: Document) -> str:
+    return about_in_words(found["subject"].partition(":")[0], found["dims"], found["window"] or "")
+
+
+def _adds(adds: float | None, units: str) -> str:
+    return "" if adds is None else adds_in_words(adds, units)
+
+
+def _part(part: Document, units: str) -> str:
+    shift = f"{part['shiftDays']} days before" if part["shiftDays"] else ""
+    adds = "" if part["adds"] is None else with_unit(part["adds"], units)
+    return f"  + {adds:>12}  {part['kpi'] or ''} {words.number(part['value'])} {shift}".rstrip()
+
+
+def _sum(found: Document) -> str:
+    return sum_in_words(found["total"], found["units"], rows=found["used"]["total"], of_parts=bool(found["parts"]))
+
+
+def _others(rows: Document, units: str) -> list[str]:
+    pairs = (("notReadable", "not for you to read"), ("notListed", "not listed here"))
+    return [others_in_words(rows[name], why, rows[f"{name}Adds"], units) for name, why in pairs if rows[name]]

@@ -17,11 +17,14 @@ from django.utils import timezone
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
+from incidents.moments import happened
+from kpis.cli_port import kpis
 from kpis.facts import deliveries, files, ingest, parked, registry, timelines
 from kpis.facts.ingest import Report
-from kpis.models import Fact, FactKind
+from kpis.models import FactKind
 from majorops.lib.errors import Invalid
-from majorops.lib.times import iso, parse_time
+from majorops.lib.terminal import remote_too
+from majorops.lib.times import iso, to_millisecond
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Facts of other systems: append, import, look.")
 errors = Console(stderr=True)
@@ -43,42 +46,43 @@ class Format(StrEnum):
     TIMELINES = "timelines"
 
 
+@app.command("send", hidden=True)
 @app.command()
+@remote_too
 def append(
     kind: Annotated[str, typer.Argument(help="The fact kind, e.g. deployed.")],
     fields: Annotated[list[str] | None, typer.Argument(metavar="[NAME=VALUE]...", help="The fields.")] = None,
     subject: Annotated[str, typer.Option(help="What it is about.")] = "",
-    at: Annotated[str, typer.Option("--at", help="When it happened. Default: now.")] = "",
+    at: Annotated[str, typer.Option("--at", metavar="TIME", help="When it happened: -7m, 14:02, a full time.")] = "",
     actor: Annotated[str, typer.Option(help="Who did it, as an alias.")] = "",
     key: Annotated[str, typer.Option(help="What makes it one.")] = "",
-    source: Source = "cli",
+    source: Annotated[str, typer.Option("--source", help="Who says it. Default: cli; over the API the token.")] = "",
     as_json: AsJson = False,
 ) -> None:
     """Appends one fact. The same again changes nothing.
 
+    Over the API a VALUE that is written like a number, true or false is one; write '"42"' for the text.
+
     Example: mim fact append deployed repo=shop deploy_id=42 environment=production
     """
-    now = timezone.now()
-    event: dict[str, Any] = {"kind": kind, "payload": _payload(kind, fields or [])}
-    event["occurredAt"] = iso(parse_time(at, field="--at") if at else now)
+    facts = kpis()
+    occurred = happened(at, to_millisecond(timezone.now()), field="at")
+    event: dict[str, Any] = {"kind": kind, "payload": facts.valued(kind, [_pair(each) for each in fields or []])}
+    event["occurredAt"] = iso(occurred)
     event |= {name: value for name, value in {"subject": subject, "actor": actor, "key": key}.items() if value}
-    fact, is_new = ingest.append(event, source=source, now=now)
+    fact, is_new = facts.append(event, source)
     if as_json:
-        typer.echo(json.dumps(_shown(fact)))
+        typer.echo(json.dumps(fact, ensure_ascii=False))
     else:
-        typer.echo(f"{'Appended' if is_new else 'Already there'}: {fact.pk} {fact}. Next: mim fact tail")
+        about = f" {fact['subject']}" if fact["subject"] else ""
+        typer.echo(f"{'Appended' if is_new else 'Already there'}: {fact['id']} {kind}{about}. Next: mim fact tail")
 
 
-def _payload(kind: str, fields: list[str]) -> dict[str, object]:
-    rule = registry.fresh().kinds.get(kind)
-    known = rule.schema.fields if rule else {}
-    found = {}
-    for each in fields:
-        name, equals, value = each.partition("=")
-        if not equals:
-            raise Invalid(f"{each!a} is no field: write name=value.")
-        found[name] = files.valued(value, known[name].type) if name in known else value
-    return found
+def _pair(field: str) -> tuple[str, str]:
+    name, equals, value = field.partition("=")
+    if not equals:
+        raise Invalid(f"{field!a} is no field: write name=value.")
+    return name, value
 
 
 @app.command("import")
@@ -195,6 +199,7 @@ def _tell(report: Report, *, as_json: bool) -> None:
 
 
 @app.command()
+@remote_too
 def tail(
     kind: Annotated[str, typer.Option(help="Only of this kind.")] = "",
     count: Annotated[int, typer.Option("-n", min=1, max=1000, help="How many.")] = 20,
@@ -204,19 +209,11 @@ def tail(
 
     Example: mim fact tail --kind deployed -n 5
     """
-    rows = Fact.objects.filter(kind=kind) if kind else Fact.objects.all()
-    newest = list(rows.order_by("-id")[:count])
-    for fact in reversed(newest):
-        about = f"{fact.subject_type}:{fact.subject_id}" if fact.subject_id else ""
-        told = json.dumps(fact.payload, ensure_ascii=False)
-        line = f"{iso(fact.occurred_at)}  {fact.kind_id:<26} {about:<30} {told}"
-        typer.echo(json.dumps(_shown(fact)) if as_json else line)
-
-
-def _shown(fact: Fact) -> dict[str, object]:
-    from kpis.facts_api import FactShown
-
-    return dict(FactShown(fact).data)
+    for fact in kpis().facts(kind, count):
+        about = f"{fact['subjectType']}:{fact['subject']}" if fact["subject"] else ""
+        told = json.dumps(fact["payload"], ensure_ascii=False)
+        line = f"{fact['occurredAt']}  {fact['kind']:<26} {about:<30} {told}"
+        typer.echo(json.dumps(fact, ensure_ascii=False) if as_json else line)
 
 
 @app.command("kinds")

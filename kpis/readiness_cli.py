@@ -7,6 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from kpis.cli_port import Document, kpis
+from majorops.lib.remote import DatabaseOnly, is_remote
+from majorops.lib.terminal import remote_too
+
 if TYPE_CHECKING:
     from accounts.visibility import Viewer
     from kpis.readiness import Asked, Record
@@ -15,6 +19,7 @@ app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="How reliabl
 
 
 @app.command()
+@remote_too
 def readiness(
     slug: Annotated[str, typer.Argument(help="One team. Default: all, a line each.")] = "",
     window: Annotated[str, typer.Option(help="30d, 60d or 90d.")] = "90d",
@@ -32,21 +37,15 @@ def readiness(
 
     from kpis.readiness import asked
 
-    wanted = asked(timezone.now(), window=window, box=box, as_of=as_of)
     if slug:
-        _one(slug, wanted, as_json)
+        _one(kpis().readiness(slug, window=window, box=box, as_of=as_of), as_json)
+    elif is_remote():
+        raise DatabaseOnly.said("mim team readiness without a TEAM")
     else:
-        _all(wanted, as_json)
+        _all(asked(timezone.now(), window=window, box=box, as_of=as_of), as_json)
 
 
-def _one(slug: str, wanted: Asked, as_json: bool) -> None:
-    from kpis.readiness import NoSuchTeam, sheet
-    from kpis.readiness_exports import documented
-
-    try:
-        found = documented(sheet(_operator(), slug, wanted), _operator())
-    except NoSuchTeam:
-        raise NoSuchTeam(f'No team is called "{slug}". Names: mim team readiness') from None
+def _one(found: Document, as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps(found, indent=2))
         return

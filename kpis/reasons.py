@@ -85,22 +85,26 @@ def shown(explanation: Explanation) -> Shown:
 
 def about(observation: KpiObservation) -> str:
     """`Critical · last 30 days`, `Database · Box 3 · one dispatch`."""
-    what = f"one {observation.subject_type.replace('_', ' ')}".replace("team page", "dispatch")
-    return f"{group_in_words(observation.dims)} · {window_in_words(observation.window) if observation.window else what}"
+    return about_in_words(observation.subject_type, observation.dims, observation.window)
+
+
+def about_in_words(subject: str, dims: Mapping[str, Any], window: str) -> str:
+    what = f"one {subject.replace('_', ' ')}".replace("team page", "dispatch")
+    return f"{group_in_words(dims)} · {window_in_words(window) if window else what}"
 
 
 def _sorted(rows: Rows, units: str) -> Sorted:
     others = []
     if rows.hidden:
-        others.append(_others(rows.hidden, "not for you to read", rows.hidden_adds, units))
+        others.append(others_in_words(rows.hidden, "not for you to read", rows.hidden_adds, units))
     if rows.further:
-        others.append(_others(rows.further, "not listed here", rows.further_adds, units))
+        others.append(others_in_words(rows.further, "not listed here", rows.further_adds, units))
     return Sorted(tuple(_row(row, units) for row in rows.named), rows.total, tuple(others))
 
 
-def _others(count: int, why: str, adds: float, units: str) -> str:
+def others_in_words(count: int, why: str, adds: float, units: str) -> str:
     told = f"{words.counted(count, 'more row')} {'is' if count == 1 else 'are'} {why}"
-    return f"{told}; together {_adds(adds, units)}." if adds else f"{told}."
+    return f"{told}; together {adds_in_words(adds, units)}." if adds else f"{told}."
 
 
 def _row(row: RowTold, units: str) -> RowShown:
@@ -108,7 +112,7 @@ def _row(row: RowTold, units: str) -> RowShown:
         label=row.label,
         url=row.url,
         facts=tuple(_fact(name, value) for name, value in row.facts),
-        adds=_adds(row.adds, units) if row.adds is not None else "",
+        adds=adds_in_words(row.adds, units) if row.adds is not None else "",
         reason=row.reason,
         since=row.since,
     )
@@ -120,7 +124,7 @@ def _fact(name: str, value: object) -> Fact:
     return Fact(name.replace("_", " "), at, "" if at else said.replace("_", " "))
 
 
-def _adds(adds: float, units: str) -> str:
+def adds_in_words(adds: float, units: str) -> str:
     return f"{words.number(adds)} in time" if units == CLASS else with_unit(adds, units)
 
 
@@ -147,16 +151,21 @@ def total_of(explanation: Explanation) -> float | None:
 
 
 def _sum(explanation: Explanation) -> str:
+    used = explanation.used.total
+    units = explanation.observation.units
+    return sum_in_words(total_of(explanation), units, rows=used, of_parts=bool(explanation.parts))
+
+
+def sum_in_words(total: float | None, units: str, *, rows: int, of_parts: bool) -> str:
     """`7 rows add up to 105 min.`"""
-    total, units = total_of(explanation), explanation.observation.units
     if total is None:
         return ""
-    if explanation.parts:
+    if of_parts:
         return f"The parts add up to {with_unit(total, units)}."
-    count = words.counted(explanation.used.total, "row")
+    count = words.counted(rows, "row")
     if units == CLASS:
         return f"{words.number(total)} of {count} came in time; the class is read from that."
-    return f"{count} {'adds' if explanation.used.total == 1 else 'add'} up to {with_unit(total, units)}."
+    return f"{count} {'adds' if rows == 1 else 'add'} up to {with_unit(total, units)}."
 
 
 # --- For programs ---

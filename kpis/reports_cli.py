@@ -7,6 +7,9 @@ from typing import Annotated
 
 import typer
 
+from kpis.cli_port import Document, kpis
+from majorops.lib.terminal import Listing, listing, remote_too
+
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Reports.")
 AsJson = Annotated[bool, typer.Option("--json", help="JSON on stdout.")]
 Mail = Annotated[bool, typer.Option("--mail", help="Mail it to those whom the settings name, too.")]
@@ -84,45 +87,33 @@ def _summarise(slug: str, *, as_json: bool) -> None:
 
 
 @app.command("list")
-def list_reports() -> None:
+@listing
+@remote_too
+def list_reports() -> Listing:
     """The reports there are, the newest first.
 
     Example: mim report list
     """
-    from kpis.readiness_cli import _operator
-    from kpis.reports.reading import reports_for
+    return Listing(kpis().reports(), _line, "One of them: mim report show ID")
 
-    for row in reports_for(_operator()):
-        typer.echo(f"{row.pk}  {row.kind:<17} {row.begins_at:%Y-%m-%d} to {row.ends_at:%Y-%m-%d}")
+
+def _line(row: Document) -> str:
+    return f"{row['id']}  {row['kind']:<17} {row['beginsAt'][:10]} to {row['endsAt'][:10]}"
 
 
 @app.command()
-def show(report_id: Annotated[str, typer.Argument(help="Its id.")], as_json: AsJson = False) -> None:
+@remote_too
+def show(report_id: Annotated[str, typer.Argument(metavar="ID", help="Its id.")], as_json: AsJson = False) -> None:
     """One report as it was made.
 
-    Example: mim report show 01JD...
+    Example: mim report show 01JD8Q6Z6ZJ5C0M5RKVX9T3W4E
     """
-    from kpis.models import Report
-    from kpis.readiness_cli import _operator
-    from kpis.reports.reading import opened
     from kpis.reports.rendering import markdown
-    from kpis.reports_pages import document
-    from majorops.lib.errors import DomainError
-    from majorops.lib.ulid import parse_ulid
 
-    class NoSuchReport(DomainError):
-        """There is no such report. See: mim report list"""
-
-        code, status = "not_found", 404
-
-    try:
-        row = Report.objects.get(pk=parse_ulid(report_id))
-    except (ValueError, Report.DoesNotExist):
-        raise NoSuchReport from None
-    found = opened(row, _operator())
-    typer.echo(json.dumps(document(found), indent=2, ensure_ascii=False) if as_json else markdown(found.content))
-    for (kpi, scope), each in found.restated.items():
-        typer.echo(f"Restated: {kpi} {scope} is {each.said} by now.", err=True)
+    found = kpis().report(report_id)
+    typer.echo(json.dumps(found, indent=2, ensure_ascii=False) if as_json else markdown(found["content"]))
+    for each in found["restated"]:
+        typer.echo(f"Restated: {each['kpi']} {each['scope']} is {each['value']} by now.", err=True)
 
 
 def _make(kind: str, *, mail: bool, as_json: bool) -> None:

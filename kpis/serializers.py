@@ -38,10 +38,12 @@ class Figure(Shown):
     evidence = serializers.CharField(help_text="verified, partial, unverified or proposed.")
     evidence_reasons = EvidenceReason(many=True)
     timestamp = Time(allow_null=True, help_text="The end of the window.")
+    observation = serializers.CharField(source="pk", allow_null=True, help_text="Its id; null where nothing is stored.")
 
     def to_representation(self, observation: KpiObservation) -> dict[str, Any]:
         shown = super().to_representation(observation)
-        return {**shown, "reason": shown["reason"] or None}
+        stored = None if observation._state.adding else shown["observation"]
+        return {**shown, "reason": shown["reason"] or None, "observation": stored}
 
 
 class TargetShown(serializers.Serializer[Any]):

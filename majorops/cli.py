@@ -30,6 +30,7 @@ GROUPS: dict[str, tuple[str, *tuple[str, ...]]] = {
         "kpis.alerts_cli:app",
         "kpis.monitoring_cli:app",
     ),
+    "log": ("The log of an incident: add a line, see the newest.", "incidents.cli:log"),
     "fact": ("Facts of other systems: append, import, look.", "kpis.facts_cli:app"),
     "health": ("Asking services whether they are well, and measuring ourselves.", "kpis.health_cli:app"),
     "report": ("Reports: weekly, executive, daily, 90 days, and a summary.", "kpis.reports_cli:app"),
@@ -52,11 +53,13 @@ GROUPS: dict[str, tuple[str, *tuple[str, ...]]] = {
     "db": ("The database.", "majorops.cli:database"),
     "demo": ("Data to look around with.", "majorops.cli:demo"),
 }
+#: By what was refused, before the status counts.
+_EXIT_CODES_OF = {"database_only": 2}
 _EXIT_CODES = {400: 5, 401: 3, 403: 3, 404: 4, 409: 6, 412: 6, 422: 5}
 
 
 def exit_code(error: DomainError) -> int:
-    return _EXIT_CODES.get(error.status, 1)
+    return _EXIT_CODES_OF.get(error.code, _EXIT_CODES.get(error.status, 1))
 
 
 class Later(TyperGroup):
@@ -71,7 +74,29 @@ class Later(TyperGroup):
         first, *others = (get_group(_app(target)) for target in self.targets)
         for other in others:
             first.commands.update(other.commands)
+        if os.environ.get("MIM_URL", "").strip():
+            _keep_from_the_database(first, info_name or self.name or "")
         return first.make_context(info_name, args, parent=parent, **extra)
+
+
+def _keep_from_the_database(group: Any, name: str) -> None:
+    """Over the API only the commands that are marked for it run; each of the others says why it does not."""
+    from majorops.lib.remote import DatabaseOnly
+
+    def refused(name: str) -> Any:
+        def refuse(**given: Any) -> None:
+            raise DatabaseOnly.said(f"mim {name}")
+
+        return refuse
+
+    if not hasattr(group, "commands") or group.invoke_without_command:
+        group.callback = refused(name)
+        return
+    for each, command in group.commands.items():
+        if hasattr(command, "commands"):
+            _keep_from_the_database(command, f"{name} {each}")
+        elif not getattr(command.callback, "works_remotely", False):
+            command.callback = refused(f"{name} {each}")
 
 
 def _app(target: str) -> typer.Typer:
@@ -106,7 +131,8 @@ def _problem(error: DomainError) -> str:
 def start_django() -> None:
     import django
 
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "majorops.settings")
+    settings = "majorops.remote_settings" if os.environ.get("MIM_URL", "").strip() else "majorops.settings"
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", settings)
     django.setup()
 
 
@@ -121,7 +147,7 @@ def mim() -> None:
 
     \b
     For example:
-      mim incident open "prod-west-db-01 unreachable" --severity critical
+      mim incident declare "prod-west-db-01 unreachable" --severity critical
       mim incident list
       mim incident import history.json --format statuspage
       mim kpi backfill --all
@@ -185,3 +211,7 @@ def _why(error: Exception) -> str:
         return f"The database cannot be used ({first_line}). Check DATABASE_URL, then run: python manage.py migrate"
     logging.getLogger(__name__).error("mim broke", exc_info=error)
     return "Something broke in MajorOps. The lines above say where; please report them."
+
+
+if __name__ == "__main__":
+    main()

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import json
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 import typer
 
 from majorops.lib.errors import DomainError
+from majorops.lib.terminal import Listing, listing, near_match, remote_too
 from teams import actions
+from teams.cli_port import teams
 from teams.models import Team
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Teams: who is called, and histories of calls.")
@@ -25,32 +27,20 @@ Name = Annotated[str, typer.Argument(metavar="TEAM", help="Slug, name or alias."
 
 
 @app.command("list")
-def list_teams(as_json: Annotated[bool, typer.Option("--json", help="JSON on stdout.")] = False) -> None:
+@listing
+@remote_too
+def list_teams() -> Listing:
     """All teams by name, those that are switched off too.
 
     Example: mim team list
     """
-    teams = Team.objects.select_related("merged_into").prefetch_related("aliases", "members").order_by("name")
-    if as_json:
-        typer.echo(json.dumps([_row(team) for team in teams], indent=2))
-        return
-    for team in teams:
-        state = f"  merged into {team.merged_into.slug}" if team.merged_into else "" if team.is_active else "  off"
-        typer.echo(
-            f"{team.slug:<32} {team.rated_box or '—':<5} {len(team.members.all()):>3} members  {team.name}{state}"
-        )
+    return Listing(teams().all(), _line, "How reliably one comes: mim team readiness TEAM")
 
 
-def _row(team: Team) -> dict[str, object]:
-    return {
-        "slug": team.slug,
-        "name": team.name,
-        "ratedBox": team.rated_box,
-        "isActive": team.is_active,
-        "mergedInto": team.merged_into.slug if team.merged_into else None,
-        "aliases": [row.alias for row in team.aliases.all()],
-        "members": [person.email for person in team.members.all()],
-    }
+def _line(team: Mapping[str, Any]) -> str:
+    merged = team.get("mergedInto")
+    state = f"  merged into {merged}" if merged else "" if team["isActive"] else "  off"
+    return f"{team['slug']:<32} {team['ratedBox'] or '—':<5} {len(team['members']):>3} members  {team['name']}{state}"
 
 
 @app.command("merge")
@@ -69,13 +59,13 @@ def merge_teams(
     typer.echo(f"Joins it: {', '.join(done.people) or 'nobody'}.")
     for fact in done.facts:
         typer.echo(fact)
-    if dry_run:
-        typer.echo("Nothing written (--dry-run).")
+    typer.echo("Nothing written (--dry-run)." if dry_run else "Next: mim kpi histograms")
 
 
 def _named(text: str) -> Team:
     """The row itself: a team that was merged is not looked through."""
     team = Team.objects.filter(slug=text.strip().lower()).first() or Team.objects.called(text)
     if team is None:
-        raise TeamNotFound(f'No team is called "{text[:80]}". See: mim team list')
+        hint = near_match(text, Team.objects.values_list("slug", flat=True))
+        raise TeamNotFound(f'No team is called "{text[:80]}". {hint}')
     return team

@@ -1,0 +1,129 @@
+"""`mim kpi`, `report` and `fact` on the database: reads what an administrator reads; figures of people stay out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from types import SimpleNamespace
+from typing import Any
+
+from django.utils import timezone
+
+from accounts.models import User
+from accounts.roles import Role
+from incidents.cli_local import incident_called
+from kpis.alerts.reading import standings
+from kpis.alerts_pages import document as alert_document
+from kpis.cli_port import Document, by_slug
+from kpis.errors import KpiNotFound, NoSuchObservation, NoSuchReport
+from kpis.explain import explain
+from kpis.facts import files, ingest, registry
+from kpis.facts_api import FactShown
+from kpis.models import Fact, KpiDefinition, KpiObservation, Report
+from kpis.readiness import NoSuchTeam, asked, sheet
+from kpis.readiness_exports import documented as readiness_document
+from kpis.reasons import documented
+from kpis.reports.reading import opened, reports_for
+from kpis.reports_pages import document as report_document
+from kpis.reports_pages import line
+from kpis.serializers import DefinitionShown, ObservationShown
+from kpis.standing import Standings
+from kpis.viewing import NO_WINDOW, figures_of, observations_for, renewed_all, stored_for
+from majorops.lib.errors import Invalid
+from majorops.lib.ulid import parse_ulid
+from majorops.lib.visibility import visible
+
+
+def operator() -> User:
+    """Whoever has a shell and the database password may look at everything. Nobody is stored under this name."""
+    return User(email="operator@localhost.invalid", role=Role.ADMIN)
+
+
+class Local:
+    def definitions(self) -> list[Document]:
+        return _definitions(list(_known().prefetch_related("targets").order_by("slug")))
+
+    def definition(self, slug: str) -> Document:
+        found = list(_known().prefetch_related("targets").filter(slug=slug))
+        if not found:
+            raise KpiNotFound(by_slug(slug, _known().values_list("slug", flat=True)))
+        return _definitions(found)[0]
+
+    def observations(self, slug: str, incident: str, limit: int) -> list[Document]:
+        if incident:
+            rows = observations_for(operator(), incident_called(incident))
+        else:
+            rows = visible(KpiObservation.objects.current().samples(), operator())
+            rows = rows.select_related("definition_version", "kpi").defer("inputs")
+        if slug:
+            rows = rows.filter(kpi_id=self.definition(slug)["slug"])
+        found = renewed_all(rows.order_by("-timestamp", "-id")[:limit], timezone.now())
+        context = {"request": SimpleNamespace(user=operator())}
+        return list(ObservationShown(found, many=True, context=context).data)
+
+    def why(self, slug: str, incident: str, observation: str) -> Document:
+        found = _observation(slug, incident, observation)
+        renewed_all([found], timezone.now())
+        return documented(explain(found, operator()))
+
+    def alerts(self) -> list[Document]:
+        return [alert_document(each) for each in standings(operator())]
+
+    def readiness(self, slug: str, **said: str) -> Document:
+        try:
+            return readiness_document(sheet(operator(), slug, asked(timezone.now(), **said)), operator())
+        except NoSuchTeam:
+            raise NoSuchTeam(f'No team is called "{slug}". Names: mim team readiness') from None
+
+    def reports(self) -> list[Document]:
+        return [line(row) for row in reports_for(operator())]
+
+    def report(self, id: str) -> Document:
+        try:
+            row = visible(Report.objects.all(), operator()).get(pk=parse_ulid(id))
+        except (ValueError, Report.DoesNotExist):
+            raise NoSuchReport from None
+        return report_document(opened(row, operator()))
+
+    def facts(self, kind: str, count: int) -> list[Document]:
+        rows = visible(Fact.objects.all(), operator())
+        newest = (rows.filter(kind=kind) if kind else rows).order_by("-id")[:count]
+        return [dict(FactShown(row).data) for row in reversed(newest)]
+
+    def append(self, event: Mapping[str, Any], source: str) -> tuple[Document, bool]:
+        fact, is_new = ingest.append(event, source=source or "cli", now=timezone.now())
+        return dict(FactShown(fact).data), is_new
+
+    def valued(self, kind: str, fields: Sequence[tuple[str, str]]) -> dict[str, object]:
+        rule = registry.fresh().kinds.get(kind)
+        known = rule.schema.fields if rule else {}
+        return {name: files.valued(value, known[name].type) if name in known else value for name, value in fields}
+
+
+def _known() -> Any:
+    return visible(KpiDefinition.objects.all(), operator())
+
+
+def _definitions(rows: list[KpiDefinition]) -> list[Document]:
+    figures = figures_of(rows, operator(), Standings(rows, timezone.now()))
+    return list(DefinitionShown(rows, many=True, context={"figures": figures}).data)
+
+
+def _observation(slug: str, incident: str, observation: str) -> KpiObservation:
+    definition = _known().filter(slug=slug).first()
+    if definition is None:
+        raise KpiNotFound(by_slug(slug, _known().values_list("slug", flat=True)))
+    rows = stored_for(operator()).filter(kpi=slug)
+    try:
+        if observation:
+            rows = rows.filter(pk=parse_ulid(observation))
+        elif incident:
+            rows = rows.filter(incident=parse_ulid(incident), window="", is_current=True)
+        else:
+            window = ((definition.spec or {}).get("windows") or [NO_WINDOW])[0]
+            rows = rows.filter(window=window, dims_key="", is_current=True)
+    except ValueError:
+        raise Invalid("An id has 26 letters and digits, e.g. 01JD8Q6Z6ZJ5C0M5RKVX9T3W4E.") from None
+    found = rows.order_by("-timestamp", "-pk").first()
+    if found is None:
+        raise NoSuchObservation(f"{slug} has no such value. Compute it first: mim kpi backfill --kpi {slug}")
+    return found

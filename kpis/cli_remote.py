@@ -1,0 +1,106 @@
+"""`mim kpi`, `report` and `fact` over the API, by a program with a token."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from incidents.cli_remote import Remote as Incidents
+from kpis.cli_port import Document, by_slug
+from kpis.errors import KpiNotFound, NoSuchObservation, NoSuchReport
+from kpis.readiness import NoSuchTeam
+from majorops.lib.errors import Invalid
+from majorops.lib.remote import DatabaseOnly, Refused, Server
+from majorops.lib.ulid import parse_ulid
+
+NOT_FOUND = 404
+
+
+@dataclass(frozen=True, slots=True)
+class Remote:
+    server: Server
+
+    def definitions(self) -> list[Document]:
+        return list(self.server.rows("kpis"))
+
+    def definition(self, slug: str) -> Document:
+        found = self._get(f"kpis/{slug}")
+        if found is None:
+            raise KpiNotFound(by_slug(slug, (each["slug"] for each in self.definitions())))
+        return dict(found)
+
+    def observations(self, slug: str, incident: str, limit: int) -> list[Document]:
+        place = f"incidents/{Incidents(self.server).one(incident)['id']}/kpis" if incident else "observations"
+        if slug:
+            self.definition(slug)
+        return list(self.server.rows(place, limit, kpi=slug))
+
+    def why(self, slug: str, incident: str, observation: str) -> Document:
+        definition = self.definition(slug)
+        try:
+            chosen = parse_ulid(observation) if observation else ""
+            about = parse_ulid(incident) if incident else ""
+        except ValueError:
+            raise Invalid("An id has 26 letters and digits, e.g. 01JD8Q6Z6ZJ5C0M5RKVX9T3W4E.") from None
+        if not chosen and not about:
+            chosen = definition["latest"]["observation"] or ""
+        elif about:
+            rows = self._get(f"incidents/{about}/kpis", kpi=slug) or {"results": []}
+            chosen = next((row["id"] for row in rows["results"] if not row["window"]), "")
+        found = self._get(f"kpis/{slug}/observations/{chosen}/rows") if chosen else None
+        if found is None:
+            raise NoSuchObservation(f"{slug} has no such value. Compute it first: mim kpi backfill --kpi {slug}")
+        return dict(found)
+
+    def alerts(self) -> list[Document]:
+        return list(self.server.get("kpi-alerts"))
+
+    def readiness(self, slug: str, **said: str) -> Document:
+        found = self._get(f"teams/{slug}/readiness", **said)
+        if found is None:
+            raise NoSuchTeam(f'No team is called "{slug}". Names: mim team list')
+        return dict(found)
+
+    def reports(self) -> list[Document]:
+        return list(self.server.get("reports"))
+
+    def report(self, id: str) -> Document:
+        try:
+            found = self._get(f"reports/{parse_ulid(id)}")
+        except ValueError:
+            found = None
+        if found is None:
+            raise NoSuchReport
+        return dict(found)
+
+    def facts(self, kind: str, count: int) -> list[Document]:
+        return self.server.rows("facts", count, kind=kind)[::-1]
+
+    def append(self, event: Mapping[str, Any], source: str) -> tuple[Document, bool]:
+        if source:
+            raise DatabaseOnly.said("--source")
+        answer = self.server.ask("POST", "facts", json.dumps(event).encode())
+        return answer.document, answer.status == 201
+
+    def valued(self, kind: str, fields: Sequence[tuple[str, str]]) -> dict[str, object]:
+        return {name: _read(value) for name, value in fields}
+
+    def _get(self, path: str, **query: object) -> Any:
+        """None for what is not there, or not for this token."""
+        try:
+            return self.server.get(path, **query)
+        except Refused as refused:
+            if refused.status != NOT_FOUND:
+                raise
+            return None
+
+
+def _read(text: str) -> object:
+    """A number, true or false as they are written; all else is text. `'"42"'` is text too."""
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return text
+    return value if isinstance(value, bool | int | float | str) else text

@@ -1,0 +1,257 @@
+"""`mim` over the API: each command says there what it says on the database, and touches no database to say it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+
+import pytest
+from django.db import connection
+from django.utils import timezone
+from typer.testing import CliRunner, Result
+
+from accounts.scopes import Scope
+from incidents.lifecycle import Status
+from incidents.models import Incident
+from majorops.cli import app
+from majorops.lib.times import iso
+from tests.accounts.programs import integration, token_of
+from tests.factories import IncidentFactory, TeamFactory
+from tests.serving import Site, serving
+from tests.test_cli import mim
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+#: What no scope lets a program read.
+FOR_EXECUTIVES = ("businessImpact", "riskLevel", "execSummary", "decisionAsked")
+ALL = (
+    Scope.INCIDENTS_READ_INTERNAL, Scope.INCIDENTS_WRITE, Scope.TIMELINE_WRITE, Scope.PUBLISH, Scope.TEAMS_READ,
+    Scope.KPIS_READ, Scope.FACTS_WRITE,
+)  # fmt: skip
+Mim = Callable[..., Result]
+
+
+@pytest.fixture(scope="module")
+def site(django_db_setup: None) -> Iterator[Site]:
+    """One server for all tests of this file: it holds nothing between them."""
+    with serving() as site:
+        yield site
+
+
+def here(*arguments: str) -> Result:
+    """On the database."""
+    return CliRunner().invoke(app, list(arguments), env={"MIM_URL": None, "MIM_TOKEN": None, "MIM_AS": None})
+
+
+@pytest.fixture
+def there(site: Site) -> Mim:
+    """Over the API, by a program that may do everything a program may. A query of its own fails it."""
+    token = token_of(integration(*ALL, name="CLI"))
+
+    def run(*arguments: str, **environment: str) -> Result:
+        told = {"MIM_URL": site.url, "MIM_TOKEN": token, "MIM_AS": None, **environment}
+        with connection.execute_wrapper(no_query):
+            return CliRunner().invoke(app, list(arguments), env=told)
+
+    return run
+
+
+def no_query(execute: object, sql: str, *rest: object) -> None:
+    raise AssertionError(f"asked the database: {sql[:200]}")
+
+
+def told(result: Result) -> tuple[int, str, str]:
+    """All that was said, without what differs between two incidents alike."""
+    plain = re.sub(r"\b[0-9A-HJKMNP-TV-Z]{26}\b", "ID", f"{result.stdout}\0{result.stderr}")
+    return result.exit_code, *plain.split("\0")  # type: ignore[return-value]
+
+
+def ago(minutes: float) -> str:
+    return str(iso(timezone.now() - timedelta(minutes=minutes)))
+
+
+@pytest.fixture
+def incidents() -> list[Incident]:
+    """Two that are alike."""
+    TeamFactory(slug="database", name="Database")
+    begun = timezone.now() - timedelta(hours=2)
+    return [IncidentFactory(title="Uploads fail", detected_at=begun, phase_entered_at=begun) for _ in range(2)]
+
+
+# --- Reading ---
+
+
+@pytest.mark.parametrize(
+    "options",
+    [[], ["--status", "all"], ["--status", "resolved"], ["--limit", "1"], ["--json", "--fields", "id,alert.alertId"],
+     ["--csv", "--fields", "id,status,detectedAt"], ["--jq-lines", "--fields", "id,version"]],
+)  # fmt: skip
+def test_the_list_is_the_same(there: Mim, incidents: list[Incident], options: list[str]) -> None:
+    IncidentFactory(closed=True)
+    local, remote = here("incident", "list", *options), there("incident", "list", *options)
+    assert (remote.exit_code, remote.stdout, remote.stderr) == (0, local.stdout, local.stderr)
+
+
+@pytest.mark.parametrize("command", [["show"], ["watch", "--once"], ["export", "--format", "csv"]])
+def test_one_incident_is_the_same(there: Mim, incidents: list[Incident], command: list[str]) -> None:
+    pk = incidents[0].pk
+    here("incident", "log", pk, "Failover started")
+    verb, *options = command
+    local, remote = here("incident", verb, pk, *options), there("incident", verb, pk, *options)
+    assert (remote.exit_code, remote.stdout, remote.stderr) == (0, local.stdout, local.stderr)
+    assert "Failover started" in remote.stdout
+
+
+def test_json_is_the_same_but_for_what_executives_read(there: Mim, incidents: list[Incident]) -> None:
+    local, remote = (run("incident", "show", incidents[0].pk, "--json").stdout for run in (here, there))
+    readable = {name: value for name, value in json.loads(local).items() if name not in FOR_EXECUTIVES}
+    assert remote == json.dumps(readable, indent=2, ensure_ascii=False) + "\n"
+
+
+def test_a_long_list_is_read_page_by_page(there: Mim) -> None:
+    IncidentFactory.create_batch(205)
+    remote = there("incident", "list", "--limit", "204", "--jq-lines", "--fields", "id")
+    assert remote.stdout == here("incident", "list", "--limit", "204", "--jq-lines", "--fields", "id").stdout
+    assert remote.stdout.count("\n") == 204
+
+
+# --- Acting ---
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["phase", "ID", "2"],
+        ["advance", "ID", "5"],
+        ["status", "ID", "monitoring"],
+        ["log", "ID", "Failover started", "--description", "By hand"],
+        ["update", "ID", "We look."],
+        ["update", "ID", "We look.", "--public"],
+        ["milestone", "ID", "Fault found", "--body", "We move traffic.", "--next-update", "2h"],
+        ["page", "ID", "Database", "--contact", "J. Doe"],
+        ["resolve", "ID", "--summary", "It is over."],
+    ],
+)
+def test_each_act_is_told_the_same(there: Mim, incidents: list[Incident], words: list[str]) -> None:
+    at = ago(5)
+    local, remote = (
+        run("incident", *(row.pk if word == "ID" else word for word in words), "--at", at)
+        for run, row in zip((here, there), incidents, strict=True)
+    )
+    assert told(remote) == told(local)
+    assert (remote.exit_code, remote.stdout[:24]) == (0, at)
+    assert incidents[1].timeline.latest("recorded_at").actor == "CLI"
+
+
+def test_a_team_is_paged_acknowledges_and_arrives_the_same(there: Mim, incidents: list[Incident]) -> None:
+    for minutes, verb in ((9, "page"), (8, "ack"), (7, "arrived")):
+        pair = zip((here, there), incidents, strict=True)
+        local, remote = (run("team", verb, row.pk, "database", "--at", ago(minutes)[:17] + "00Z") for run, row in pair)
+        assert told(remote) == told(local)
+        assert remote.exit_code == 0
+    assert all(row.team_pages.get().arrived_at for row in incidents)
+
+
+def test_a_promise_moves_and_a_resolved_incident_is_taken_up_the_same(there: Mim, incidents: list[Incident]) -> None:
+    for words in (
+        ["milestone", "ID", "Found", "--body", "We fix it.", "--next-update", "2h", "--at", ago(1)],
+        ["promise", "ID", "3h", "--reason", "The vendor looks"],
+        ["resolve", "ID", "--summary", "Over."],
+        ["reopen", "ID", "--reason", "It is back."],
+    ):
+        pair = zip((here, there), incidents, strict=True)
+        results = [run("incident", *(row.pk if w == "ID" else w for w in words)) for run, row in pair]
+        local, remote = (told(result) for result in results)
+        assert (remote[0], remote[1][24:], remote[2]) == (0, local[1][24:], local[2])
+
+
+def test_an_incident_is_declared_over_the_api(there: Mim) -> None:
+    result = there("incident", "declare", "Uploads fail", "-s", "high", "--system", "API", "--at", "-7m", "--json")
+    assert result.exit_code == 0, result.stderr
+    incident = Incident.objects.get()
+    assert json.loads(result.stdout)["id"] == incident.pk
+    assert (incident.severity, incident.affected_systems, incident.kind) == ("high", ["API"], "real")
+    assert timedelta(minutes=6) < timezone.now() - incident.detected_at < timedelta(minutes=8)
+
+
+# --- Refusals ---
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["incident", "show", "nothing"],
+        ["incident", "show", "01JD8Q6Z6ZJ5C0M5RKVX9T3W4E"],
+        ["incident", "phase", "ID", "1"],
+        ["incident", "phase", "ID", "2", "--at", "soon"],
+        ["incident", "page", "ID", "databse"],
+        ["incident", "arrive", "ID", "database"],
+        ["incident", "milestone", "ID", "Found", "--body", "We fix it."],
+        ["incident", "list", "--json", "--fields", "titel"],
+    ],
+)
+def test_each_refusal_is_the_same(there: Mim, incidents: list[Incident], words: list[str]) -> None:
+    named = [incidents[0].pk if word == "ID" else word for word in words]
+    local, remote = here(*named), there(*named)
+    assert (remote.exit_code, remote.stdout, remote.stderr) == (local.exit_code, local.stdout, local.stderr)
+    assert remote.exit_code not in (0, 1)
+
+
+def test_what_the_scopes_do_not_allow_exits_3(site: Site, there: Mim, incidents: list[Incident]) -> None:
+    weak = token_of(integration(Scope.INCIDENTS_READ, name="Reader"))
+    result = there("incident", "update", incidents[0].pk, "We look.", MIM_TOKEN=weak)
+    assert (result.exit_code, "incidents:write" in result.stderr) == (3, True)
+    assert there("incident", "list", MIM_TOKEN="mo_nobody_nothing").exit_code == 3
+
+
+@pytest.mark.parametrize(
+    "words", [["user", "list"], ["kpi", "backfill", "--all"], ["incident", "import", __file__, "--format", "volvo"],
+              ["token", "list"], ["worker"], ["team", "import", "dispatches", __file__], ["demo", "load"]],
+)  # fmt: skip
+def test_what_needs_the_database_says_so_and_exits_2(there: Mim, words: list[str]) -> None:
+    result = there(*words)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.startswith(f"error: mim {words[0]}")
+    assert "MIM_URL" in result.stderr
+
+
+@pytest.mark.parametrize("option", [["--as", "mim@example.com"], ["--dry-run"]])
+def test_what_a_token_cannot_ask_for_is_refused(there: Mim, incidents: list[Incident], option: list[str]) -> None:
+    result = there("incident", "update", incidents[0].pk, "We look.", *option)
+    assert (result.exit_code, option[0] in result.stderr, incidents[0].timeline.count()) == (2, True, 0)
+
+
+@pytest.mark.parametrize(
+    ("environment", "code", "says"),
+    [
+        ({"MIM_TOKEN": ""}, 3, "MIM_TOKEN is not"),
+        ({"MIM_TOKEN": "two words"}, 3, "MIM_TOKEN is no token"),
+        ({"MIM_URL": "majorops.example.com"}, 3, "MIM_URL is an address"),
+        ({"MIM_URL": "http://majorops.example.com"}, 3, "Use https"),
+        ({"MIM_URL": "http://127.0.0.1:1"}, 1, "does not answer"),
+        ({"MIM_HEADERS": "abc"}, 3, "MIM_HEADERS"),
+    ],
+)
+def test_a_connection_that_cannot_be_is_told(there: Mim, environment: dict[str, str], code: int, says: str) -> None:
+    result = there("incident", "list", **environment)
+    assert (result.exit_code, result.stdout) == (code, "")
+    assert says in result.stderr
+
+
+def test_a_laptop_needs_no_settings_and_no_database(site: Site, incidents: list[Incident]) -> None:
+    token = token_of(integration(*ALL, name="CLI"))
+    result = mim("incident", "list", "--status", "all", MIM_URL=site.url, MIM_TOKEN=token, DATABASE_URL="nonsense")
+    assert (result.returncode, result.stdout) == (0, here("incident", "list", "--status", "all").stdout)
+
+
+def test_a_dry_run_writes_nothing_and_nobody_hears_of_it(incidents: list[Incident]) -> None:
+    [row, _] = incidents
+    for words in (["phase", row.pk, "5"], ["resolve", row.pk, "--summary", "Over."], ["declare", "New", "-s", "low"]):
+        result = here("incident", *words, "--dry-run")
+        assert (result.exit_code, "Nothing written (--dry-run)." in result.stdout) == (0, True)
+    row.refresh_from_db()
+    assert (row.status, row.phase, row.timeline.count(), Incident.objects.count()) == (Status.ACTIVE, 1, 0, 2)
+    assert os.environ.get("MIM_URL") is None
