@@ -308,7 +308,9 @@ def add_entry(
 ) -> None:
     """Writes a line in the log, for the responders.
 
+    \b
     Example: mim log add 01JD8Q6Z6ZJ5C0M5RKVX9T3W4E "Failover started" --at -7m
+             mim incident log 01JD8Q6Z6ZJ5C0M5RKVX9T3W4E "Failover started"
     """
     order = Order.given(at, acting, dry_run=dry_run)
     done = incidents().done(id, Verb.LOG, {"title": text, "description": description}, order)
@@ -404,9 +406,9 @@ def move_promise(
     Example: mim incident promise 01JD8Q6Z6ZJ5C0M5RKVX9T3W4E 15:00 --reason "The vendor is still looking"
     """
     order = Order.given("", acting, dry_run=dry_run)
-    said = {"next_update_eta": promised(next_update, order.now), "reason": reason}
-    done = incidents().done(id, Verb.PROMISE, said, order)
-    told = f"Next update moved to {words.hour(said['next_update_eta'], order.now)}: {done.incident['title']}"
+    due = promised(next_update, order.now)
+    done = incidents().done(id, Verb.PROMISE, {"next_update_eta": due, "reason": reason}, order)
+    told = f"Next update moved to {words.hour(due, order.now)}: {done.incident['title']}"
     _did(done, order, told, next_step=_milestone_of(done), as_json=as_json)
 
 
@@ -421,7 +423,9 @@ def page_team(
 ) -> None:
     """Records that a team was called, at the alarm level of the severity.
 
+    \b
     Example: mim incident page 01JD8Q6Z6ZJ5C0M5RKVX9T3W4E database
+             mim team page 01JD8Q6Z6ZJ5C0M5RKVX9T3W4E database
     """
     order = Order.given(at, acting, dry_run=dry_run)
     done = incidents().done(id, Verb.PAGE, {"team": team, "contact_name": contact}, order)
@@ -438,7 +442,9 @@ def acknowledge(
 ) -> None:
     """Records that a paged team said it is coming.
 
-    Example: mim team ack 01JD8Q6Z6ZJ5C0M5RKVX9T3W4E database --at -2m
+    \b
+    Example: mim incident ack 01JD8Q6Z6ZJ5C0M5RKVX9T3W4E database --at -2m
+             mim team ack 01JD8Q6Z6ZJ5C0M5RKVX9T3W4E database --at -2m
     """
     order = Order.given(at, acting, dry_run=dry_run)
     done = incidents().done(id, Verb.ACKNOWLEDGE, {"page": _page_of(id, team)}, order)
@@ -452,7 +458,9 @@ def arrive(
 ) -> None:
     """Records that a paged team is on the bridge.
 
+    \b
     Example: mim incident arrive 01JD8Q6Z6ZJ5C0M5RKVX9T3W4E database --at -2m
+             mim team arrived 01JD8Q6Z6ZJ5C0M5RKVX9T3W4E database --at -2m
     """
     order = Order.given(at, acting, dry_run=dry_run)
     done = incidents().done(id, Verb.ARRIVE, {"page": _page_of(id, team)}, order)
@@ -470,8 +478,9 @@ def _page_of(id: str, team: str) -> str:
     raise PageNotFound(f'No team "{team}" was paged for this incident. {hint}')
 
 
-for name, command in (("page", page_team), ("ack", acknowledge), ("arrive", arrive)):
-    app.command(name)(remote_too(command))
+app.command("page")(remote_too(page_team))
+app.command("ack")(remote_too(acknowledge))
+app.command("arrive")(remote_too(arrive))
 
 
 @app.command()

@@ -18,7 +18,16 @@ from accounts.roles import Can, Role
 from incidents import actions
 from incidents.actions import Stamp
 from incidents.cli_port import OF_A_PAGE, Document, Done, IncidentNotFound, Order, TeamNotFound, Verb, Which
-from incidents.models import ArrivalSource, Incident, IncidentQuerySet, Source, TeamPage
+from incidents.models import (
+    ArrivalSource,
+    FollowUp,
+    Incident,
+    IncidentQuerySet,
+    LearningReview,
+    Source,
+    TeamPage,
+)
+from incidents.review_api import FollowUpShown, ReviewShown
 from incidents.serializers import EntryShown, IncidentDetail, IncidentShown, MilestoneShown, TeamPageShown, UpdateShown
 from incidents.viewing import audience_for, incidents_for
 from majorops.lib.errors import Invalid
@@ -37,7 +46,7 @@ def operator() -> User:
 def shown(shape: type[Serializer[Any]], row: object, **context: object) -> Any:
     """As the API shows it to an administrator."""
     told = {"request": SimpleNamespace(user=operator()), **context}
-    return shape(row, many=isinstance(row, list), context=told).data  # type: ignore[arg-type]
+    return shape(row, many=isinstance(row, list), context=told).data
 
 
 class Local:
@@ -50,6 +59,14 @@ class Local:
     def pages(self, id: str) -> list[Document]:
         rows = _pages(incident_called(id)).order_by("-paged_at", "-id")
         return list(shown(TeamPageShown, list(rows)))
+
+    def owed_reviews(self) -> list[Document]:
+        rows = LearningReview.objects.unpublished().select_related("incident", "owner").prefetch_related("factors")
+        return [{**shown(ReviewShown, row), "title": row.incident.title} for row in visible(rows, operator())]
+
+    def follow_ups(self, limit: int) -> list[Document]:
+        rows = visible(FollowUp.objects.select_related("owner", "review"), operator()).order_by("-id")
+        return list(shown(FollowUpShown, list(rows[:limit])))
 
     def opened(self, said: Said, order: Order) -> Done:
         stamp = stamp_of(order)

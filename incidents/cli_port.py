@@ -112,6 +112,12 @@ class Incidents(Protocol):
     def pages(self, id: str) -> list[Document]:
         """Which teams were called, the newest first."""
 
+    def owed_reviews(self) -> list[Document]:
+        """Learning reviews that are not published, the most urgent first, each with the title of its incident."""
+
+    def follow_ups(self, limit: int) -> list[Document]:
+        """The newest first, at most so many."""
+
     def opened(self, said: Mapping[str, Any], order: Order) -> Done:
         """A new incident."""
 

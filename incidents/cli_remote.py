@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from incidents.cli_port import OF_A_PAGE, Document, Done, IncidentNotFound, Order, TeamNotFound, Verb, Which
+from incidents.review import ReviewState
 from majorops.lib.errors import DomainError
 from majorops.lib.remote import Answer, DatabaseOnly, Refused, Server
 from majorops.lib.ulid import parse_ulid
@@ -34,6 +35,13 @@ class Remote:
 
     def pages(self, id: str) -> list[Document]:
         return self.server.rows(f"incidents/{self.one(id)['id']}/team-pages")
+
+    def owed_reviews(self) -> list[Document]:
+        rows = [row for row in self.server.rows("reviews") if row["state"] != ReviewState.PUBLISHED]
+        return [{**row, "title": self.one(row["incident"])["title"]} for row in rows]
+
+    def follow_ups(self, limit: int) -> list[Document]:
+        return self.server.rows("follow-ups", limit)
 
     def opened(self, said: Said, order: Order) -> Done:
         _check(order)

@@ -29,7 +29,9 @@ def deliver(
 ) -> None:
     """Sends what is due. What fails is tried again, calls of a team three times, all else for 24 hours.
 
+    \b
     Example: mim outbox deliver --watch
+             mim pages deliver
     """
     while True:
         done = outbox.deliver_due(timezone.now())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+from datetime import datetime
 from typing import Annotated
 
 import typer
@@ -11,11 +11,12 @@ from django.utils import timezone
 from accounts.models import User
 from accounts.roles import Role
 from incidents import words
-from incidents.cli_port import IncidentNotFound
+from incidents.cli_port import Document, IncidentNotFound, incidents
 from incidents.models import LearningReview
 from incidents.review import ReviewDue, due_state
 from incidents.review_export import figures_of, markdown
-from majorops.lib.times import iso
+from majorops.lib.terminal import Listing, listing, remote_too
+from majorops.lib.times import parse_time
 from majorops.lib.ulid import parse_ulid
 from majorops.lib.visibility import visible
 
@@ -31,35 +32,50 @@ def reviews() -> None:
 
 
 @app.command()
-def due(as_json: Annotated[bool, typer.Option("--json", help="JSON on stdout.")] = False) -> None:
+@listing
+@remote_too
+def due() -> Listing:
     """Reviews that are not published, the most urgent first. Exit code 8 if one of them is overdue.
 
     Example: mim review due
     """
     now = timezone.now()
-    rows = list(visible(LearningReview.objects.unpublished().select_related("incident", "owner"), _operator()))
-    late = [row for row in rows if due_state(row.due_at, None, now) == ReviewDue.OVERDUE]
-    if as_json:
-        typer.echo(json.dumps([_shown(row, is_late=row in late) for row in rows], indent=2))
-    else:
-        for row in rows:
-            gap = words.span(abs(row.due_at - now))
-            said = f"overdue by {gap}" if row in late else f"due in {gap}"
-            typer.echo(f"{row.incident_id}  {row.state:<9} {said:<22} {row.owner or 'nobody':<20} {row.incident.title}")
-        typer.echo(f"{len(rows)} owed, {len(late)} overdue. One of them: mim review open ID", err=True)
-    if late:
-        raise typer.Exit(FOUND)
+    rows = [_shown(row, now) for row in incidents().owed_reviews()]
+    late = sum(bool(row["isOverdue"]) for row in rows)
+    footer = f"{len(rows)} owed, {late} overdue. One of them: mim review open ID"
+    return Listing(rows, lambda row: _line(row, now), footer, code=FOUND if late else 0)
 
 
-def _shown(row: LearningReview, *, is_late: bool) -> dict[str, object]:
-    return {
-        "incident": row.incident_id,
-        "title": row.incident.title,
-        "state": row.state,
-        "owner": row.owner.email if row.owner else None,
-        "dueAt": iso(row.due_at),
-        "isOverdue": is_late,
-    }
+def _shown(row: Document, now: datetime) -> dict[str, object]:
+    due_at = parse_time(row["dueAt"], field="dueAt")
+    named = {name: row[name] for name in ("incident", "title", "state", "owner", "dueAt")}
+    return {**named, "isOverdue": due_state(due_at, None, now) == ReviewDue.OVERDUE}
+
+
+def _line(row: Document, now: datetime) -> str:
+    gap = words.span(abs(parse_time(row["dueAt"], field="dueAt") - now))
+    said = f"overdue by {gap}" if row["isOverdue"] else f"due in {gap}"
+    return f"{row['incident']}  {row['state']:<9} {said:<22} {row['owner'] or 'nobody':<24} {row['title']}"
+
+
+@app.command("follow-ups")
+@listing
+@remote_too
+def follow_ups(
+    every: Annotated[bool, typer.Option("--all", help="Those that are closed, too.")] = False,
+    limit: Annotated[int, typer.Option(min=1, help="Look at so many, the newest first.")] = 200,
+) -> Listing:
+    """What was decided after incidents and is not done yet, the newest first.
+
+    Example: mim review follow-ups --csv
+    """
+    rows = [row for row in incidents().follow_ups(limit) if every or row["closedAt"] is None]
+    return Listing(rows, _task, f"{len(rows)} follow-ups. The review of one: mim review open INCIDENT")
+
+
+def _task(row: Document) -> str:
+    due_on, owner = row["dueOn"] or "no date", row["owner"] or "nobody"
+    return f"{row['incident']}  {row['state']:<12} {row['priority']:<8} {due_on:<10} {owner:<24} {row['title']}"
 
 
 @app.command("open")

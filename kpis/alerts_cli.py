@@ -10,7 +10,7 @@ import typer
 
 from kpis.cli_port import Document, kpis
 from majorops.lib.remote import is_remote
-from majorops.lib.terminal import Listing, listing, remote_too
+from majorops.lib.terminal import Listing, listing, near_match, remote_too
 
 if TYPE_CHECKING:
     from accounts.models import User
@@ -40,7 +40,9 @@ def check(as_json: AsJson = False) -> None:
 
     Over the API it tells what the last check of the server found.
 
+    \b
     Example: mim kpi alert check
+             mim alert check --json
     """
     from django.utils import timezone
 
@@ -126,7 +128,8 @@ def _rule(slug: str) -> AlertRule:
 
     found = AlertRule.objects.filter(pk=slug).first()
     if found is None:
-        raise NoSuchRule
+        hint = near_match(slug, AlertRule.objects.values_list("pk", flat=True))
+        raise NoSuchRule(f"No alert rule is called {slug!a}. {hint} See: mim kpi alert list")
     return found
 
 

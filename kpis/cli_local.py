@@ -38,6 +38,9 @@ def operator() -> User:
     return User(email="operator@localhost.invalid", role=Role.ADMIN)
 
 
+Records = Sequence[tuple[int, Mapping[str, Any] | Invalid]]
+
+
 class Local:
     def definitions(self) -> list[Document]:
         return _definitions(list(_known().prefetch_related("targets").order_by("slug")))
@@ -92,6 +95,9 @@ class Local:
     def append(self, event: Mapping[str, Any], source: str) -> tuple[Document, bool]:
         fact, is_new = ingest.append(event, source=source or "cli", now=timezone.now())
         return dict(FactShown(fact).data), is_new
+
+    def append_many(self, records: Records, source: str) -> ingest.Report:
+        return ingest.append_events(records, source=source, now=timezone.now())
 
     def valued(self, kind: str, fields: Sequence[tuple[str, str]]) -> dict[str, object]:
         rule = registry.fresh().kinds.get(kind)

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
+from majorops.lib.errors import Invalid
 from majorops.lib.remote import connected, is_remote
+
+if TYPE_CHECKING:
+    from kpis.facts.ingest import Report
 
 #: A definition, an observation, a report, a fact… as the API shows it.
 Document = Mapping[str, Any]
@@ -41,6 +45,9 @@ class Kpis(Protocol):
 
     def append(self, event: Mapping[str, Any], source: str) -> tuple[Document, bool]:
         """One fact, and whether it is new."""
+
+    def append_many(self, records: Sequence[tuple[int, Mapping[str, Any] | Invalid]], source: str) -> Report:
+        """Events of a file, each under its number; the ones that are refused are counted and told."""
 
     def valued(self, kind: str, fields: Sequence[tuple[str, str]]) -> dict[str, object]:
         """Typed texts as the values that this kind of fact has."""

@@ -10,12 +10,14 @@ from typing import Any
 from incidents.cli_remote import Remote as Incidents
 from kpis.cli_port import Document, by_slug
 from kpis.errors import KpiNotFound, NoSuchObservation, NoSuchReport
+from kpis.facts.ingest import Report
 from kpis.readiness import NoSuchTeam
 from majorops.lib.errors import Invalid
 from majorops.lib.remote import DatabaseOnly, Refused, Server
 from majorops.lib.ulid import parse_ulid
 
 NOT_FOUND = 404
+Records = Sequence[tuple[int, Mapping[str, Any] | Invalid]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +86,26 @@ class Remote:
         answer = self.server.ask("POST", "facts", json.dumps(event).encode())
         return answer.document, answer.status == 201
 
+    def append_many(self, records: Records, source: str) -> Report:
+        """What the server finds wrong with a line is told under the number that it has in the file."""
+        report, sound = Report(received=len(records)), []
+        for number, event in records:
+            if isinstance(event, Invalid):
+                report.reject(number, event.code, event.message)
+            else:
+                sound.append((number, json.dumps(event, ensure_ascii=False)))
+        if sound:
+            body = "\n".join(line for _, line in sound).encode()
+            answer = self.server.ask("POST", "facts/bulk", body, media_type="application/x-ndjson").document
+            for name in ("inserted", "duplicate", "parked"):
+                setattr(report, name, answer[name])
+            for each in answer["errors"]:
+                report.reject(sound[each["line"] - 1][0], each["code"], each["reason"])
+        report.errors.sort(key=lambda error: error.line)
+        return report
+
     def valued(self, kind: str, fields: Sequence[tuple[str, str]]) -> dict[str, object]:
-        return {name: _read(value) for name, value in fields}
+        return dict(fields)  # nobody here knows the kind: what is no text is written name:=value
 
     def _get(self, path: str, **query: object) -> Any:
         """None for what is not there, or not for this token."""
@@ -95,12 +115,3 @@ class Remote:
             if refused.status != NOT_FOUND:
                 raise
             return None
-
-
-def _read(text: str) -> object:
-    """A number, true or false as they are written; all else is text. `'"42"'` is text too."""
-    try:
-        value = json.loads(text)
-    except ValueError:
-        return text
-    return value if isinstance(value, bool | int | float | str) else text

@@ -70,8 +70,9 @@ def dwell(
 
 @app.command()
 def histograms() -> None:
-    """Rebuilds times to the bridge and their daily histograms from the dispatches. Needed once an installation has
-    more than a million of them, and after two teams were merged.
+    """Rebuilds times to the bridge and their daily histograms from the dispatches.
+
+    Needed once an installation has more than a million of them, and after two teams were merged.
 
     Example: mim kpi histograms
     """

@@ -19,10 +19,11 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 
 from incidents.moments import happened
 from kpis.cli_port import kpis
-from kpis.facts import deliveries, files, ingest, parked, registry, timelines
+from kpis.facts import deliveries, files, parked, registry, timelines
 from kpis.facts.ingest import Report
 from kpis.models import FactKind
 from majorops.lib.errors import Invalid
+from majorops.lib.remote import DatabaseOnly, is_remote
 from majorops.lib.terminal import remote_too
 from majorops.lib.times import iso, to_millisecond
 
@@ -61,13 +62,16 @@ def append(
 ) -> None:
     """Appends one fact. The same again changes nothing.
 
-    Over the API a VALUE that is written like a number, true or false is one; write '"42"' for the text.
+    NAME=VALUE is read as the kind says, over the API as text; NAME:=VALUE is JSON, such as ok:=true.
 
     Example: mim fact append deployed repo=shop deploy_id=42 environment=production
     """
     facts = kpis()
     occurred = happened(at, to_millisecond(timezone.now()), field="at")
-    event: dict[str, Any] = {"kind": kind, "payload": facts.valued(kind, [_pair(each) for each in fields or []])}
+    pairs = [_pair(each) for each in fields or []]
+    typed = {name[:-1]: _json(value) for name, value in pairs if name.endswith(":")}
+    payload = facts.valued(kind, [pair for pair in pairs if not pair[0].endswith(":")])
+    event: dict[str, Any] = {"kind": kind, "payload": payload | typed}
     event["occurredAt"] = iso(occurred)
     event |= {name: value for name, value in {"subject": subject, "actor": actor, "key": key}.items() if value}
     fact, is_new = facts.append(event, source)
@@ -85,7 +89,15 @@ def _pair(field: str) -> tuple[str, str]:
     return name, value
 
 
+def _json(text: str) -> object:
+    try:
+        return json.loads(text)
+    except ValueError:
+        raise Invalid(f"{text!a} is no JSON. A text is written name=value, without the colon.") from None
+
+
 @app.command("import")
+@remote_too
 def import_file(
     file: Annotated[str, typer.Argument(help="The file; - reads from stdin. `git-log` stands for --format git-log -.")],
     form: Annotated[Format, typer.Option("--format", help="How it is written.")] = Format.EVENTS,
@@ -108,11 +120,13 @@ def import_file(
     """
     if file == Format.GIT_LOG.value:
         file, form = "-", Format.GIT_LOG
-    report = Report()
+    if is_remote() and (source or (form in MAPPED or form is Format.JOURNAL)):
+        raise DatabaseOnly.said("--source" if source else f"--format {form.value}")
+    facts, report = kpis(), Report()
     with _opened(file) as (lines, advance):
         records = _records(lines, form, mapping, repo)
         while batch := list(islice(records, BATCH)):
-            report.add(ingest.append_events(batch, source=source or f"import:{form.value}", now=timezone.now()))
+            report.add(facts.append_many(batch, source or f"import:{form.value}"))
             advance()
     _tell(report, as_json=as_json)
     if report.rejected:
@@ -120,15 +134,14 @@ def import_file(
 
 
 def _records(lines: TextIO, form: Format, mapping: Path | None, repo: str) -> files.Numbered:
-    kinds = registry.fresh().kinds
     if form is Format.EVENTS:
         return files.json_lines(lines)
     if form is Format.JOURNAL:
-        return files.journal(lines, kinds)
+        return files.journal(lines, registry.fresh().kinds)
     if form in MAPPED:
         if mapping is None:
             raise Invalid(f"{form} needs --mapping FILE: what is where. docs/howto/facts.md has examples.")
-        return MAPPED[form](lines, _text(mapping), kinds)
+        return MAPPED[form](lines, _text(mapping), registry.fresh().kinds)
     if not repo:
         raise Invalid("A git log does not name its repository: add --repo NAME.")
     return files.git_log(lines, repo)

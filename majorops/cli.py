@@ -1,7 +1,7 @@
 """`mim`, the command line: where its commands live, and how a refusal leaves the house.
 
 Exit codes: 0 done, 1 failure, 2 usage, 3 identity or role, 4 not found, 5 invalid input, 6 conflict, 7 partly done,
-8 a KPI figure is not what the rows say.
+8 a check found something, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
+from enum import StrEnum
 from importlib import import_module
 from typing import Annotated, Any
 
@@ -19,6 +20,7 @@ from typer.core import TyperGroup
 from typer.main import get_group
 
 from majorops.lib.errors import DomainError
+from majorops.lib.terminal import remote_too
 
 #: Each group of commands: its one line of help, and the typer apps that its commands are in.
 GROUPS: dict[str, tuple[str, *tuple[str, ...]]] = {
@@ -41,7 +43,11 @@ GROUPS: dict[str, tuple[str, *tuple[str, ...]]] = {
         "incidents.team_cli:app",
         "kpis.readiness_cli:app",
     ),
-    "alert": ("Alerts of other systems: candidates, and trying a source.", "incidents.alerts_cli:app"),
+    "alert": (
+        "Alerts of other systems: candidates, and trying a source.",
+        "incidents.alerts_cli:app",
+        "kpis.alerts_cli:checking",
+    ),
     "outbox": ("Sending what waits: pages, mail, webhooks, chat.", "incidents.paging_cli:app"),
     "review": ("Learning reviews: which are owed, and one of them.", "incidents.review_cli:app"),
     "pages": ("The same as outbox.", "incidents.paging_cli:app"),
@@ -52,6 +58,8 @@ GROUPS: dict[str, tuple[str, *tuple[str, ...]]] = {
     "jobs": ("What is done in the background, and when.", "majorops.worker_cli:jobs"),
     "db": ("The database.", "majorops.cli:database"),
     "demo": ("Data to look around with.", "majorops.cli:demo"),
+    "doctor": ("What works, what is weak, what is broken.", "majorops.doctor_cli:app"),
+    "completion": ("Lets the shell complete commands: bash, zsh or fish.", "majorops.cli:completion"),
 }
 #: By what was refused, before the status counts.
 _EXIT_CODES_OF = {"database_only": 2}
@@ -62,6 +70,10 @@ def exit_code(error: DomainError) -> int:
     return _EXIT_CODES_OF.get(error.code, _EXIT_CODES.get(error.status, 1))
 
 
+#: Groups that ask no app anything.
+WITHOUT_DJANGO = {"completion"}
+
+
 class Later(TyperGroup):
     """A group whose commands are imported when one of them is called: `mim --help` need not wait for Django."""
 
@@ -70,13 +82,19 @@ class Later(TyperGroup):
         self.targets = targets
 
     def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
-        start_django()
-        first, *others = (get_group(_app(target)) for target in self.targets)
-        for other in others:
-            first.commands.update(other.commands)
+        if self.name not in WITHOUT_DJANGO:
+            start_django()
+        first = self.loaded()
         if os.environ.get("MIM_URL", "").strip():
             _keep_from_the_database(first, info_name or self.name or "")
         return first.make_context(info_name, args, parent=parent, **extra)
+
+    def loaded(self) -> Any:
+        """The group with all its commands."""
+        first, *others = (get_group(_app(target)) for target in self.targets)
+        for other in others:
+            first.commands.update(other.commands)
+        return first
 
 
 def _keep_from_the_database(group: Any, name: str) -> None:
@@ -90,7 +108,8 @@ def _keep_from_the_database(group: Any, name: str) -> None:
         return refuse
 
     if not hasattr(group, "commands") or group.invoke_without_command:
-        group.callback = refused(name)
+        if not getattr(group.callback, "works_remotely", False):
+            group.callback = refused(name)
         return
     for each, command in group.commands.items():
         if hasattr(command, "commands"):
@@ -138,6 +157,7 @@ def start_django() -> None:
 
 app = typer.Typer(cls=Mim, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
 database = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="The database.")
+completion = typer.Typer(rich_markup_mode=None, subcommand_metavar="", invoke_without_command=True)
 demo = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Data to look around with.")
 
 
@@ -154,9 +174,40 @@ def mim() -> None:
 
     \b
     Exit codes: 0 done, 1 failure, 2 usage, 3 identity or role, 4 not found,
-    5 invalid input, 6 conflict, 7 partly done, 8 a KPI figure is not what
-    the rows say.
+    5 invalid input, 6 conflict, 7 partly done, 8 a check found something,
+    130 interrupted.
+
+    \b
+    Over the API instead of the database: set MIM_URL and MIM_TOKEN.
     """
+
+
+class Shell(StrEnum):
+    BASH = "bash"
+    ZSH = "zsh"
+    FISH = "fish"
+
+
+@completion.callback()
+@remote_too
+def completion_script(
+    shell: Annotated[Shell, typer.Argument(help="Which shell reads it.")],
+) -> None:
+    """Prints what lets the shell complete commands and options. Nothing is installed.
+
+    \b
+    Example: mim completion bash > ~/.local/share/bash-completion/completions/mim
+             mim completion zsh > "${fpath[1]}/_mim"
+             mim completion fish > ~/.config/fish/completions/mim.fish
+    """
+    from typer.completion import get_completion_script
+
+    typer.echo(get_completion_script(prog_name="mim", complete_var="_MIM_COMPLETE", shell=shell.value))
+
+
+@demo.callback()
+def demo_commands() -> None:
+    """Data to look around with."""
 
 
 @demo.command("load")

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from typer.core import TyperCommand as Command
+from typer.core import TyperOption as Option
 from typer.testing import CliRunner
 
 from majorops.cli import GROUPS, app, exit_code
+from majorops.commands import DOCUMENT, commands, is_remote_too, written
 from majorops.lib.errors import DomainError
+from tests.factories import IncidentFactory
 from tests.run import ROOT
 
 runner = CliRunner()
@@ -41,7 +46,7 @@ def test_help_does_not_wait_for_django() -> None:
 def test_every_group_has_commands(group: str) -> None:
     result = runner.invoke(app, [group, "--help"])
     assert result.exit_code == 0
-    assert "Commands" in result.output or group == "worker"  # which is a command itself
+    assert "Commands" in result.output or group in ("worker", "doctor", "completion")  # which are commands themselves
 
 
 @pytest.mark.parametrize(
@@ -93,3 +98,46 @@ def test_a_database_without_tables_says_what_to_run(tmp_path: Path) -> None:
 
 def test_output_has_no_colour_where_none_is_wanted() -> None:
     assert "\x1b" not in mim("--help", NO_COLOR="1", FORCE_COLOR="1").stdout
+
+
+@pytest.mark.parametrize(("name", "command"), list(commands()))
+def test_every_command_shows_an_example_before_its_options(name: str, command: Command) -> None:
+    shown = runner.invoke(app, [*name.split()[1:], "--help"]).output
+    assert shown.index("Example") < shown.index("Options:")
+    example = shown[shown.index("Example") :].partition("Options:")[0]
+    assert re.search(rf"\bmim {name.split()[1]}\b", example)
+    first_line = (command.help or "").strip().partition("\n")[0]
+    assert first_line.endswith(".")
+
+
+@pytest.mark.parametrize(("name", "command"), list(commands()))
+def test_every_option_says_what_it_is_for(name: str, command: Command) -> None:
+    silent = [each.name for each in command.params if isinstance(each, Option) and not each.help]
+    assert not silent
+
+
+@pytest.mark.parametrize("name", [name for name, command in commands() if is_remote_too(command)])
+def test_a_typing_error_in_an_option_shows_what_is_near(name: str) -> None:
+    """The commands that run anywhere, for a person at 3 am."""
+    result = runner.invoke(app, [*name.split()[1:], "--hlep"])
+    assert (result.exit_code, "--help" in result.stderr) == (2, True)
+
+
+def test_the_table_of_all_commands_is_as_the_program_is() -> None:
+    """Write it anew with: python -m majorops.commands"""
+    assert DOCUMENT.read_text() == written(DOCUMENT.read_text())
+
+
+@pytest.mark.django_db
+def test_an_interrupt_exits_130(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(seconds: float) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("time.sleep", interrupt)
+    assert runner.invoke(app, ["incident", "watch", IncidentFactory().pk]).exit_code == 130
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_a_shell_learns_to_complete_without_django(shell: str) -> None:
+    script = mim("completion", shell)
+    assert (script.returncode, "_MIM_COMPLETE" in script.stdout) == (0, True)

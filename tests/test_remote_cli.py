@@ -7,6 +7,7 @@ import os
 import re
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from django.db import connection
@@ -20,6 +21,7 @@ from majorops.cli import app
 from majorops.lib.times import iso
 from tests.accounts.programs import integration, token_of
 from tests.factories import IncidentFactory, TeamFactory
+from tests.kpis.facts import define, event, ndjson
 from tests.serving import Site, serving
 from tests.test_cli import mim
 
@@ -116,6 +118,82 @@ def test_a_long_list_is_read_page_by_page(there: Mim) -> None:
     remote = there("incident", "list", "--limit", "204", "--jq-lines", "--fields", "id")
     assert remote.stdout == here("incident", "list", "--limit", "204", "--jq-lines", "--fields", "id").stdout
     assert remote.stdout.count("\n") == 204
+
+
+@pytest.fixture
+def figures(incidents: list[Incident]) -> Incident:
+    """A resolved incident, its figures, and a review that is owed."""
+    incident = incidents[0]
+    here("team", "page", incident.pk, "database", "--at", ago(30))
+    here("team", "arrived", incident.pk, "database", "--at", ago(20))
+    here("incident", "resolve", incident.pk, "--summary", "Over.", "--at", ago(10))
+    here("kpi", "backfill", "--all", "--to", ago(0))
+    return incident
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["kpi", "list"],
+        ["kpi", "list", "--json"],
+        ["kpi", "list", "--csv"],
+        ["kpi", "show", "mttr"],
+        ["kpi", "show", "mttr", "--json"],
+        ["kpi", "show", "mtrt"],
+        ["kpi", "observations"],
+        ["kpi", "observations", "mttr", "--json"],
+        ["kpi", "observations", "mttr", "--incident", "ID", "--jq-lines"],
+        ["kpi", "observations", "mttrr"],
+        ["kpi", "why", "mttr"],
+        ["kpi", "why", "mttr", "--json"],
+        ["kpi", "why", "mttr", "--incident", "ID"],
+        ["kpi", "why", "team-page-to-bridge", "--incident", "ID"],
+        ["kpi", "why", "nothing"],
+        ["kpi", "why", "mttr", "--observation", "nothing"],
+        ["kpi", "alert", "list"],
+        ["kpi", "alert", "list", "--json"],
+        ["team", "list", "--csv", "--fields", "slug,name,ratedBox"],
+        ["team", "list"],
+        ["team", "readiness", "database", "--as-of", "2030-01-01"],
+        ["review", "due", "--json"],
+        ["review", "follow-ups"],
+        ["report", "list"],
+        ["report", "show", "nothing"],
+    ],
+)
+def test_figures_are_the_same(there: Mim, figures: Incident, words: list[str]) -> None:
+    named = [figures.pk if word == "ID" else word for word in words]
+    local, remote = here(*named), there(*named)
+    assert (remote.exit_code, remote.stdout, remote.stderr) == (local.exit_code, local.stdout, local.stderr)
+    assert remote.exit_code in (0, 4, 5)
+
+
+def test_a_report_is_the_same(there: Mim, figures: Incident) -> None:
+    here("report", "exec")
+    [kept] = json.loads(here("report", "list", "--json").stdout)
+    for options in ([], ["--json"]):
+        local, remote = (run("report", "show", kept["id"], *options) for run in (here, there))
+        assert (remote.exit_code, remote.stdout, remote.stderr) == (0, local.stdout, local.stderr)
+
+
+def test_facts_are_sent_once(there: Mim, tmp_path: Path) -> None:
+    define("deployed", "health_check")
+    words = ["fact", "append", "deployed", "repo=shop", "deploy_id=42", "--at", ago(5)]
+    assert there(*words).stdout.startswith("Appended: ")
+    assert there(*words).stdout.startswith("Already there: ")
+    assert there("fact", "append", "health_check", "service=api", "ok:=true").exit_code == 0
+    for options in ([], ["--json"], ["--kind", "deployed"]):
+        assert there("fact", "tail", *options).stdout == here("fact", "tail", *options).stdout != ""
+
+
+def test_a_file_of_facts_is_sent_and_what_is_wrong_is_named_by_its_line(there: Mim, tmp_path: Path) -> None:
+    define("health_check")
+    file = tmp_path / "facts.jsonl"
+    lines = [event("health_check", "10:00", service="api", ok=True), {"kind": "nope"}]
+    file.write_bytes(ndjson(lines) + b"\nno json\n")
+    remote, local = there("fact", "import", str(file)), here("fact", "import", str(file))
+    assert (remote.exit_code, remote.stderr) == (7, local.stderr)
+    assert remote.stdout.startswith("3 read: 1 new, 0 there already, 2 refused.")
 
 
 # --- Acting ---

@@ -59,7 +59,7 @@ class Refused(DomainError):
 
     @classmethod
     def of(cls, status: int, told: Mapping[str, Any]) -> Refused:
-        first = next(iter(told.get("errors") or ()), {})
+        first: Mapping[str, Any] = next(iter(told.get("errors") or ()), {})
         place = _snake(str(first.get("pointer", "")).strip("/").replace("/", ".")) or None
         refused = cls(str(told.get("detail") or f"The server answered {status}."), field=place, errors=first)
         refused.status, refused.code = status, str(told.get("code") or "refused")
