@@ -17,6 +17,7 @@ from accounts.models import User
 from accounts.provisioning import clear_binding, save_rights
 from accounts.roles import Role
 from majorops.lib.errors import DomainError
+from majorops.lib.terminal import can_be_tried
 from majorops.lib.text import clean_text
 from majorops.lib.times import iso
 
@@ -74,6 +75,7 @@ Why = Annotated[str, typer.Option("--reason", help="Why; the audit trail keeps i
 
 
 @app.command("role")
+@can_be_tried
 def give_role(
     email: Email,
     role: Wanted,
@@ -96,6 +98,7 @@ def give_role(
 
 
 @app.command("grant")
+@can_be_tried
 def grant(email: Email, role: Wanted, name: ShownName = "", reason: Why = "") -> None:
     """Gives a role for good: adds the person if need be, and pins the role, so that no group takes it away.
 
@@ -108,6 +111,7 @@ def grant(email: Email, role: Wanted, name: ShownName = "", reason: Why = "") ->
 
 
 @app.command("activate")
+@can_be_tried
 def activate(email: Email, reason: Why = "") -> None:
     """Lets a person in again.
 
@@ -117,6 +121,7 @@ def activate(email: Email, reason: Why = "") -> None:
 
 
 @app.command("deactivate")
+@can_be_tried
 def deactivate(email: Email, reason: Why = "") -> None:
     """Shuts a person out from the next request on. What they did stays under their name.
 
@@ -126,6 +131,7 @@ def deactivate(email: Email, reason: Why = "") -> None:
 
 
 @app.command("rebind")
+@can_be_tried
 def rebind(email: Email, reason: Why = "") -> None:
     """Confirms that the address belongs to this person: the next sign-in with it is theirs.
 

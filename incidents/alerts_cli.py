@@ -20,6 +20,7 @@ from incidents.cli_port import Order
 from incidents.models import IntakeSource, SourceAlert
 from incidents.pages import NothingHere
 from majorops.lib.errors import Invalid
+from majorops.lib.terminal import can_be_tried
 from majorops.lib.times import iso
 from majorops.lib.ulid import parse_ulid
 from majorops.lib.visibility import visible
@@ -105,6 +106,7 @@ def _shown(row: SourceAlert) -> dict[str, object]:
 
 
 @app.command("accept")
+@can_be_tried
 def accept(
     id: Annotated[str, typer.Argument(metavar="ID", help="The candidate's ULID.")],
     severity: Annotated[str, typer.Option(help="critical, high, medium or low. Default: the candidate's.")] = "",
@@ -123,6 +125,7 @@ def accept(
 
 
 @app.command("attach")
+@can_be_tried
 def attach(
     id: Annotated[str, typer.Argument(metavar="ID", help="The candidate's ULID.")],
     incident: Annotated[str, typer.Argument(metavar="INCIDENT", help="The open incident's ULID.")],
@@ -138,6 +141,7 @@ def attach(
 
 
 @app.command("dismiss")
+@can_be_tried
 def dismiss(
     id: Annotated[str, typer.Argument(metavar="ID", help="The candidate's ULID.")],
     reason: Annotated[str, typer.Option(help="Why it is no incident.")],

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from types import SimpleNamespace
 from typing import Any
 
-from django.db import models, transaction
+from django.db import models
 from rest_framework.serializers import Serializer
 
 from accounts.cli import PersonNotFound
@@ -31,6 +31,7 @@ from incidents.review_api import FollowUpShown, ReviewShown
 from incidents.serializers import EntryShown, IncidentDetail, IncidentShown, MilestoneShown, TeamPageShown, UpdateShown
 from incidents.viewing import audience_for, incidents_for
 from majorops.lib.errors import Invalid
+from majorops.lib.terminal import taken_back
 from majorops.lib.ulid import parse_ulid
 from majorops.lib.visibility import visible
 from teams.models import Team
@@ -124,15 +125,7 @@ def commander(email: str) -> User | None:
 
 
 def _tried(order: Order) -> AbstractContextManager[None]:
-    return _taken_back() if order.dry_run else nullcontext()
-
-
-@contextmanager
-def _taken_back() -> Any:
-    """Whatever is written inside is rolled back, and nobody hears of it."""
-    with transaction.atomic():
-        yield
-        transaction.set_rollback(True)
+    return taken_back() if order.dry_run else nullcontext()
 
 
 def _phase(incident: Incident, said: Said, stamp: Stamp) -> models.Model:

@@ -10,7 +10,7 @@ import typer
 
 from kpis.cli_port import Document, kpis
 from majorops.lib.remote import is_remote
-from majorops.lib.terminal import Listing, listing, near_match, remote_too
+from majorops.lib.terminal import Listing, can_be_tried, listing, near_match, remote_too
 
 if TYPE_CHECKING:
     from accounts.models import User
@@ -81,6 +81,7 @@ def _line(rule: Document) -> str:
 
 
 @alert.command()
+@can_be_tried
 def ack(
     rule: Annotated[str, typer.Argument(help="The slug of the rule.")],
     note: Annotated[str, typer.Option(help="What is done about it.")] = "",

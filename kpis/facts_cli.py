@@ -24,7 +24,7 @@ from kpis.facts.ingest import Report
 from kpis.models import FactKind
 from majorops.lib.errors import Invalid
 from majorops.lib.remote import DatabaseOnly, is_remote
-from majorops.lib.terminal import remote_too
+from majorops.lib.terminal import can_be_tried, remote_too
 from majorops.lib.times import iso, to_millisecond
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Facts of other systems: append, import, look.")
@@ -49,6 +49,7 @@ class Format(StrEnum):
 
 @app.command("send", hidden=True)
 @app.command()
+@can_be_tried
 @remote_too
 def append(
     kind: Annotated[str, typer.Argument(help="The fact kind, e.g. deployed.")],
@@ -245,6 +246,7 @@ def list_kinds(as_json: AsJson = False) -> None:
 
 
 @app.command()
+@can_be_tried
 def release(kind: Annotated[str, typer.Option(help="Only of this kind.")] = "") -> None:
     """Turns parked events into facts where their kind is defined by now.
 

@@ -13,6 +13,7 @@ from django.utils import timezone
 from kpis.actions import Editor
 from kpis.packs import files, install
 from majorops.lib.errors import Invalid
+from majorops.lib.terminal import can_be_tried
 
 if TYPE_CHECKING:
     from kpis.packs.install import Done
@@ -70,6 +71,7 @@ def diff(pack: str, as_json: AsJson = False) -> None:
 
 
 @app.command("install")
+@can_be_tried
 def install_pack(
     pack: str,
     start: Annotated[str, typer.Option(help="First day of the programme, e.g. 2026-03-02. Default: today.")] = "",
@@ -93,6 +95,7 @@ def install_pack(
 
 
 @app.command()
+@can_be_tried
 def retire(
     pack: str, reason: Annotated[str, typer.Option(help="Why; the version history keeps it.")] = "Pack retired"
 ) -> None:

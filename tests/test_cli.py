@@ -14,6 +14,9 @@ from typer.core import TyperCommand as Command
 from typer.core import TyperOption as Option
 from typer.testing import CliRunner
 
+from accounts.models import AuditEvent, User
+from incidents.models import Incident
+from kpis.models import Fact
 from majorops.cli import GROUPS, app, exit_code
 from majorops.commands import DOCUMENT, commands, is_remote_too, written
 from majorops.lib.errors import DomainError
@@ -135,6 +138,26 @@ def test_an_interrupt_exits_130(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr("time.sleep", interrupt)
     assert runner.invoke(app, ["incident", "watch", IncidentFactory().pk]).exit_code == 130
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["user", "role", "kim@example.com", "mim", "--create"],
+        ["user", "grant", "kim@example.com", "admin"],
+        ["fact", "append", "deployed", "repo=shop", "deploy_id=42"],
+        ["incident", "declare", "Uploads fail", "--severity", "low"],
+    ],
+)
+def test_a_dry_run_takes_back_what_it_wrote(words: list[str]) -> None:
+    counted = (User, Fact, Incident, AuditEvent)
+    before = [model.objects.count() for model in counted]
+    result = runner.invoke(app, [*words, "--dry-run"])
+    assert (result.exit_code, "Nothing written (--dry-run)." in result.output) == (0, True)
+    assert [model.objects.count() for model in counted] == before
+    assert runner.invoke(app, words).exit_code == 0
+    assert [model.objects.count() for model in counted] != before
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

@@ -5,7 +5,8 @@ from __future__ import annotations
 import difflib
 import inspect
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar, get_type_hints
 
@@ -81,32 +82,61 @@ def remote_too(command: C) -> C:
 
 def listing(command: Callable[..., Listing]) -> Callable[..., None]:
     """Gives a command that finds rows the options --json, --csv, --jq-lines and --fields."""
-    hints = get_type_hints(command, include_extras=True)
-    hints.pop("return", None)
-    own = [each.replace(annotation=hints[name]) for name, each in inspect.signature(command).parameters.items()]
-    shapes = {
-        "as_json": (AsJson, False),
-        "as_csv": (AsCsv, False),
-        "as_lines": (AsLines, False),
-        "fields": (Fields, ""),
-    }
-    added = [
-        inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD, default=default, annotation=kind)
-        for name, (kind, default) in shapes.items()
-    ]
+    formats = {"as_json": (AsJson, False), "as_csv": (AsCsv, False), "as_lines": (AsLines, False)}
+    shapes: dict[str, tuple[Any, object]] = {**formats, "fields": (Fields, "")}
 
     def told(**given: Any) -> None:
         shape = Shape(*(given.pop(name) for name in shapes))
         shape.check()
         shape.show(command(**given))
 
-    told.__name__, told.__doc__ = command.__name__, command.__doc__
-    parameters = [*own, *added]
-    told.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    told.__annotations__ = {each.name: each.annotation for each in parameters}
+    return _with_options(told, command, shapes)
+
+
+def can_be_tried(command: Callable[..., None]) -> Callable[..., None]:
+    """Gives a command that writes to the database the option --dry-run: what it wrote is taken back at its end."""
+
+    def tried(*, dry_run: bool, **given: Any) -> None:
+        from majorops.lib.remote import DatabaseOnly, is_remote  # it needs Django, which --help does not wait for
+
+        if not dry_run:
+            command(**given)
+            return
+        if is_remote():
+            raise DatabaseOnly.said("--dry-run of a change")
+        with taken_back():
+            command(**given)
+        typer.echo("Nothing written (--dry-run).", err=True)
+
+    return _with_options(tried, command, {"dry_run": (DryRun, False)})
+
+
+@contextmanager
+def taken_back() -> Iterator[None]:
+    """Whatever is written inside is rolled back, and nobody hears of it."""
+    from django.db import transaction
+
+    with transaction.atomic():
+        yield
+        transaction.set_rollback(True)
+
+
+def _with_options(
+    wrapper: Callable[..., None], command: Callable[..., Any], options: Mapping[str, tuple[Any, object]]
+) -> Callable[..., None]:
+    """The wrapper as typer sees it: with the name, help and parameters of the command, and these options more."""
+    hints = get_type_hints(command, include_extras=True)
+    own = [each.replace(annotation=hints[name]) for name, each in inspect.signature(command).parameters.items()]
+    added = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=kind)
+        for name, (kind, default) in options.items()
+    ]
+    wrapper.__name__, wrapper.__doc__ = command.__name__, command.__doc__
+    wrapper.__signature__ = inspect.Signature([*own, *added])  # type: ignore[attr-defined]
+    wrapper.__annotations__ = {each.name: each.annotation for each in (*own, *added)}
     if getattr(command, "works_remotely", False):
-        remote_too(told)
-    return told
+        remote_too(wrapper)
+    return wrapper
 
 
 def chosen(rows: Iterable[Mapping[str, Any]], fields: str) -> list[dict[str, Any]]:
