@@ -97,9 +97,9 @@ def bare(url: str) -> Iterator[Server]:
 
 
 @contextmanager
-def majorops(url: str, workers: int) -> Iterator[Server]:
+def majorops(url: str, workers: int, application: str = "majorops.asgi:application") -> Iterator[Server]:
     port = free_port()
-    command = [str(Path(sys.executable).with_name("uvicorn")), "majorops.asgi:application", "--port", str(port)]
+    command = [str(Path(sys.executable).with_name("uvicorn")), application, "--port", str(port)]
     command += ["--workers", str(workers), "--no-proxy-headers", "--no-access-log", "--backlog", "4096"]
     command += ["--timeout-graceful-shutdown", "5"]
     environment = os.environ | {"DATABASE_URL": url, "LOG_LEVEL": "WARNING", "PYTHONPATH": str(ROOT), "PGAPPNAME": NAME}
