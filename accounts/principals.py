@@ -46,3 +46,22 @@ class Service:
 
 
 Principal = User | Service
+
+
+@dataclass(frozen=True, slots=True)
+class Rights:
+    """All of a viewer that decides what they read, but for who they are."""
+
+    role: str = ""
+    #: None for a person.
+    scopes: frozenset[str] | None = None
+
+    @classmethod
+    def of(cls, viewer: Principal) -> Rights:
+        if isinstance(viewer, Service):
+            return cls(scopes=viewer.scopes)
+        return cls(role=viewer.role if viewer.is_active else "")
+
+    def somebody(self, pk: str) -> Principal:
+        """Somebody with these rights of whom nothing else is known."""
+        return User(pk=pk, role=self.role) if self.scopes is None else Service("", "", self.scopes)

@@ -1,11 +1,11 @@
 """What reading the API costs beside PostgreSQL writing the same answer alone with `json_agg`. JSON lines.
 
 100,000 incidents; the list is the newest 50, the detail has 200 log entries, 30 updates and 10 milestones. Over real
-HTTP and one kept connection, turn by turn in the same run, `ratio` is the median of the rounds' ratios of p50. The limit
-stands behind the same door (identity and middleware); `bare_ratio` is against the same view with no door at all.
+HTTP and one kept connection, turn by turn in the same run; `ratio` is the median of the rounds' ratios of p50. The
+limit stands behind the same door (identity and middleware), `bare_ratio` is against the same view with no door at all.
 Then an open loop: requests come at random moments, 100 a second, whether the last was answered or not, and latency
 counts from the moment they were due. Exit status 1 if a goal is missed.
-`python benchmarks/reads.py [--rounds 7] [--rate 100] [--seconds 10] [--open-rounds 3] [--workers 1,2] [--incidents 100000]`
+`python benchmarks/reads.py [--rounds 7] [--rate 100] [--seconds 10] [--open-rounds 3] [--workers 1,2]`
 """
 # ruff: noqa: E402 - Django needs its settings before the imports.
 

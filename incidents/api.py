@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import datetime
 from functools import cached_property
@@ -11,7 +11,7 @@ from typing import Any
 
 import orjson
 from django.db.models import QuerySet
-from django.http import HttpResponseNotModified
+from django.http import Http404, HttpResponseNotModified
 from django.shortcuts import get_object_or_404
 from django.urls import path
 from django.utils import timezone
@@ -24,7 +24,7 @@ from rest_framework.response import Response
 from accounts.permissions import allowed_to, by_method, principal_of, required
 from accounts.principals import Principal, Service
 from accounts.roles import Can
-from incidents import actions
+from incidents import actions, reading
 from incidents.actions import Stamp
 from incidents.audience import Audience
 from incidents.errors import IncidentChanged, UndoRefused
@@ -74,7 +74,7 @@ from incidents.viewing import (
 )
 from majorops.lib.errors import DomainError, Invalid
 from majorops.lib.fields import Body, Text
-from majorops.lib.paging import NewestFirst, StrictFilters
+from majorops.lib.paging import PAGE_PARAMETERS, NewestFirst, StrictFilters, check_query
 from majorops.lib.problems import camel
 from majorops.lib.times import to_millisecond
 from majorops.lib.ulid import parse_ulid
@@ -150,9 +150,7 @@ class Door(GenericAPIView[Any]):
         """The ETag, made of what this reader reads and nothing else. For those who read the version it begins with it:
         that part is what If-Match is held against, so that a line in the log is nobody's conflict."""
         shown = IncidentShown(incident, context=self.get_serializer_context()).data
-        marks = [getattr(incident, name) for name in ("entries_read", "milestones_read", "was_called")]
-        version = f"{shown['version']}-" if "version" in shown else ""
-        return f'"{version}{digest([shown, marks])}"'
+        return tag(shown, [getattr(incident, name) for name in MARKS])
 
     def expected_version(self) -> int | None:
         """What If-Match names; None without one, and for `*`. What is no tag of ours matches none."""
@@ -169,7 +167,8 @@ class Door(GenericAPIView[Any]):
         response = super().finalize_response(request, response, *args, **kwargs)
         if request.method == "GET" and response.status_code == 200:
             kind = getattr(response, "accepted_media_type", "")
-            response.setdefault("ETag", f'"{digest([response.data, kind] if kind == "text/csv" else response.data)}"')
+            if "ETag" not in response:
+                response["ETag"] = f'"{digest([response.data, kind] if kind == "text/csv" else response.data)}"'
             response["Cache-Control"] = "private, no-cache"
             if is_known(request, response["ETag"]):
                 return not_modified(response)
@@ -188,6 +187,15 @@ class Door(GenericAPIView[Any]):
         response = super().handle_exception(exc)
         response["ETag"] = self.tag_of(current)
         return response
+
+
+#: What a tag is made of beside what the list shows: the ledgers' lengths, and who the reader is to the incident.
+MARKS = ("entries_read", "milestones_read", "was_called")
+
+
+def tag(shown: Mapping[str, Any], marks: list[Any]) -> str:
+    version = f"{shown['version']}-" if "version" in shown else ""
+    return f'"{version}{digest([shown, marks])}"'
 
 
 def digest(shown: object) -> str:
@@ -228,8 +236,12 @@ class Incidents(Door, ListAPIView[Incident]):
     pagination_class = ByDetection
     filterset_class = IncidentFilter
 
-    def get_queryset(self) -> QuerySet[Incident]:
-        return incidents_for(self.sender)
+    def list(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        check_query(request, PAGE_PARAMETERS.union(IncidentFilter.base_filters))
+        window = self.paginator.window(request, Incident)
+        narrowed = {name: value for name, value in request.query_params.items() if name not in PAGE_PARAMETERS}
+        page = self.paginator.page(reading.incident_rows(self.sender, narrowed, window))
+        return self.get_paginated_response([reading.listed(row, self.sender) for row in page])
 
     @extend_schema(
         request=DeclareBody,
@@ -254,10 +266,13 @@ class OneIncident(Door):
 
     def get(self, request: Request, incident_id: str) -> Response:
         """One incident in full, as far as you may read it. With If-None-Match: 304 while nothing of it changed."""
-        tag = self.tag_of(self.incident)
-        if is_known(request, tag):
-            return Response(status=304, headers={"ETag": tag, "Cache-Control": "private, no-cache"})
-        return self.shown(self.incident)
+        row = reading.incident_row(self.sender, incident_id)
+        if row is None:
+            raise Http404("No Incident matches the given query.")
+        known = tag(reading.listed(row, self.sender), [row[name] for name in MARKS])
+        if is_known(request, known):
+            return Response(status=304, headers={"ETag": known, "Cache-Control": "private, no-cache"})
+        return Response(reading.in_full(row, self.sender), headers={"ETag": known})
 
     @extend_schema(request=EditBody, parameters=[OpenApiParameter("If-Match", str, "header", required=True)])
     def patch(self, request: Request, incident_id: str) -> Response:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any, ClassVar
 
@@ -64,8 +65,8 @@ class AlertShown(OfIncident):
 class CommandShown(Shown):
     """Who holds the roles now, by name; null where nobody does."""
 
-    sre = serializers.CharField(allow_null=True)
     mim = serializers.CharField(allow_null=True)
+    sre = serializers.CharField(allow_null=True)
     leader = serializers.CharField(allow_null=True)
     service_manager = serializers.CharField(allow_null=True)
     customer_ops = serializers.CharField(allow_null=True)
@@ -115,6 +116,11 @@ class IncidentShown(OfIncident):
         return {name: item for name, item in shown.items() if name != "alert" or item}
 
 
+def changes_shown(audience: Audience, changes: Mapping[str, object] | None) -> dict[str, Any] | None:
+    """Old and new values by the contract's names, as far as this audience reads them."""
+    return {camel(name): pair for name, pair in readable_changes(audience, changes).items()} or None
+
+
 class EntryShown(Shown):
     """A line of the log. `context["audience"]` is its reader."""
 
@@ -135,8 +141,7 @@ class EntryShown(Shown):
 
     @extend_schema_field({"type": ["object", "null"]})
     def get_changes(self, entry: TimelineEvent) -> dict[str, Any] | None:
-        changes = readable_changes(self.context["audience"], entry.changes)
-        return {camel(name): pair for name, pair in changes.items()} or None
+        return changes_shown(self.context["audience"], entry.changes)
 
 
 class UpdateShown(Shown):

@@ -8,8 +8,8 @@ from typing import Any, ClassVar
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.core.exceptions import ValidationError
 from django.db import models
-from django.db.models import Q
-from django.db.models.functions import Lower
+from django.db.models import Q, Value
+from django.db.models.functions import Coalesce, Concat, Left, Lower, NullIf, StrIndex
 from django.utils import timezone
 
 from accounts.emails import MalformedEmail, canonical_email
@@ -109,6 +109,13 @@ class User(AbstractBaseUser):
     @property
     def name(self) -> str:
         return self.display_name or self.email.partition("@")[0]
+
+    @staticmethod
+    def name_of(person: str) -> Coalesce:
+        """`name` of the person a column refers to, worked out by the database. Null without one."""
+        # With an @ at the end there always is one to cut before.
+        at = StrIndex(Concat(f"{person}__email", Value("@")), Value("@"))
+        return Coalesce(NullIf(f"{person}__display_name", Value("")), Left(f"{person}__email", at - 1))
 
     def can(self, capability: Can) -> bool:
         return self.is_active and allows(self.role, capability)

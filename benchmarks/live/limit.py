@@ -11,8 +11,6 @@ from typing import Any
 
 from django.conf import settings
 
-from majorops import asgi
-
 settings.ROOT_URLCONF = __name__
 
 from django.db import connection

@@ -43,6 +43,41 @@ def _from(name: str, field: Any) -> Any:
     return field
 
 
+#: What the database gives for these is what the API shows.
+AS_IT_IS = (serializers.CharField, serializers.IntegerField, serializers.BooleanField)
+
+
+class Plan:
+    """Shows rows as a serializer does, at a tenth of its price: no objects, each field's way decided beforehand.
+
+    A row is a mapping by the fields' sources. What a serializer works out in a method, the row has ready under the
+    field's name. Of the fields, only those of which the source is `seen`; a part of which nothing is seen is absent.
+    """
+
+    def __init__(self, serializer: type[Shown], seen: frozenset[str] | None = None) -> None:
+        self.fields: list[tuple[str, str, Callable[[Any], Any] | None]] = []
+        #: What a row must have, beside what it has ready.
+        self.sources: list[str] = []
+        for name, field in serializer().fields.items():
+            if isinstance(field, Shown):
+                if (part := Plan(type(field), seen)).fields:
+                    self.fields.append((name, "*", part.show))
+                    self.sources += part.sources
+            elif isinstance(field, serializers.SerializerMethodField):
+                self.fields.append((name, str(field.method_name).removeprefix("get_"), None))
+            elif seen is None or field.source in seen:
+                make = None if type(field) in AS_IT_IS else field.to_representation
+                self.fields.append((name, str(field.source), make))
+                self.sources.append(str(field.source))
+
+    def show(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        shown = {}
+        for name, source, make in self.fields:
+            value = row if source == "*" else row[source]
+            shown[name] = value if make is None or value is None else make(value)
+        return shown
+
+
 class LengthMissing(DomainError):
     """Send a Content-Length: a body in chunks of unknown length would be taken for an empty one."""
 

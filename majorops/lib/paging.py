@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from functools import reduce
 from operator import or_
+from types import SimpleNamespace
 from typing import Any, ClassVar, TypeVar, cast
 
 import django_filters
@@ -46,12 +48,13 @@ class StrictFilters(DjangoFilterBackend):
 
     def filter_queryset(self, request: Request, queryset: QuerySet[M], view: APIView) -> QuerySet[M]:
         filterset_class = self.get_filterset_class(view, queryset)
-        _check_query(request, PAGE_PARAMETERS.union(filterset_class.base_filters if filterset_class else ()))
+        check_query(request, PAGE_PARAMETERS.union(filterset_class.base_filters if filterset_class else ()))
         filtered: QuerySet[M] = super().filter_queryset(request, queryset, view)
         return filtered
 
 
-def _check_query(request: Request, allowed: frozenset[str]) -> None:
+def check_query(request: Request, allowed: frozenset[str]) -> None:
+    """Raises BadQuery for a parameter that is unknown, empty or given twice."""
     for name, values in request.query_params.lists():
         if name not in allowed:
             raise BadQuery(unknown(name, allowed, what="a parameter of this list"), allowed=sorted(allowed))
@@ -129,6 +132,38 @@ def between(column: str) -> dict[str, django_filters.Filter]:
 # --- Pages ---
 
 
+@dataclass(frozen=True, slots=True)
+class Window:
+    """The rows of one page and one more, which tells whether another page follows."""
+
+    ordering: tuple[str, ...]
+    limit: int
+    #: The values of the row it goes on from.
+    after: tuple[Any, ...] | None = None
+    is_reverse: bool = False
+
+    @property
+    def columns(self) -> list[str]:
+        return [name.lstrip("-") for name in self.ordering]
+
+    def of(self, queryset: QuerySet[M]) -> QuerySet[M]:
+        ordered = queryset.order_by(*self.ordering)
+        if self.is_reverse:
+            ordered = ordered.reverse()
+        if self.after is not None:
+            descending = self.ordering[0].startswith("-") != self.is_reverse
+            ordered = ordered.filter(self._beyond(self.after, "lt" if descending else "gt"))
+        return ordered[: self.limit + 1]
+
+    def _beyond(self, after: Sequence[Any], lookup: str) -> Q:
+        """(a, b) beyond (x, y): a beyond x, or a is x and b beyond y."""
+        pairs = list(zip(self.columns, after, strict=True))
+        branches = (
+            Q(**dict(pairs[:place]), **{f"{column}__{lookup}": value}) for place, (column, value) in enumerate(pairs)
+        )
+        return reduce(or_, branches)
+
+
 class NewestFirst(BasePagination):
     """Pages by the values of the last row shown, so that new rows and equal times shift nothing.
 
@@ -138,13 +173,22 @@ class NewestFirst(BasePagination):
     ordering: ClassVar[tuple[str, ...]] = ("-id",)
 
     def paginate_queryset(self, queryset: Any, request: Request, view: APIView | None = None) -> list[Any]:
-        self.request = request
+        window = self.window(request, queryset.model)
+        return self.page(list(window.of(queryset)))
+
+    def window(self, request: Request, model: type[Model]) -> Window:
+        """Which rows of the model this request asks for. Raises BadQuery."""
+        self.request, self.model = request, model
         # A cursor fits its own list only: a name is no time.
-        self.salt = f"cursor:{queryset.model._meta.label}:{','.join(self.ordering)}"
-        self.limit = self._limit(request.query_params.get("limit"))
-        after, is_reverse = self._read(request.query_params.get("cursor"))
-        rows = list(self._slice(queryset, after, is_reverse)[: self.limit + 1])
-        has_more, rows = len(rows) > self.limit, rows[: self.limit]
+        self.salt = f"cursor:{model._meta.label}:{','.join(self.ordering)}"
+        limit = self._limit(request.query_params.get("limit"))
+        self.asked = Window(self.ordering, limit, *self._read(request.query_params.get("cursor")))
+        return self.asked
+
+    def page(self, rows: list[Any]) -> list[Any]:
+        """Those of the window's rows that are shown, newest first. Rows are objects, or mappings by column."""
+        limit, after, is_reverse = self.asked.limit, self.asked.after, self.asked.is_reverse
+        has_more, rows = len(rows) > limit, rows[:limit]
         if is_reverse:
             rows.reverse()
         self.next = self._cursor(rows, -1) if rows and (has_more or is_reverse) else None
@@ -158,33 +202,12 @@ class NewestFirst(BasePagination):
             raise BadQuery(f"limit must be a number from 1 to {MAX_LIMIT}.", parameter="limit")
         return int(text)
 
-    @property
-    def _columns(self) -> list[str]:
-        return [name.lstrip("-") for name in self.ordering]
+    def _cursor(self, rows: Sequence[Any], place: int, *, is_reverse: bool = False) -> str:
+        row = SimpleNamespace(**rows[place]) if isinstance(rows[place], dict) else rows[place]
+        fields = [cast("Field[Any, Any]", self.model._meta.get_field(name)) for name in self.asked.columns]
+        return signing.dumps([int(is_reverse), *(field.value_to_string(row) for field in fields)], salt=self.salt)
 
-    def _slice(self, queryset: QuerySet[M], after: list[Any] | None, is_reverse: bool) -> QuerySet[M]:
-        ordered = queryset.order_by(*self.ordering)
-        if is_reverse:
-            ordered = ordered.reverse()
-        if after is None:
-            return ordered
-        descending = self.ordering[0].startswith("-") != is_reverse
-        return ordered.filter(self._beyond(after, "lt" if descending else "gt"))
-
-    def _beyond(self, after: list[Any], lookup: str) -> Q:
-        """(a, b) beyond (x, y): a beyond x, or a is x and b beyond y."""
-        pairs = list(zip(self._columns, after, strict=True))
-        branches = (
-            Q(**dict(pairs[:place]), **{f"{column}__{lookup}": value}) for place, (column, value) in enumerate(pairs)
-        )
-        return reduce(or_, branches)
-
-    def _cursor(self, rows: Sequence[Model], place: int, *, is_reverse: bool = False) -> str:
-        row = rows[place]
-        values = [cast("Field[Any, Any]", row._meta.get_field(name)).value_to_string(row) for name in self._columns]
-        return signing.dumps([int(is_reverse), *values], salt=self.salt)
-
-    def _read(self, cursor: str | None) -> tuple[list[Any] | None, bool]:
+    def _read(self, cursor: str | None) -> tuple[tuple[Any, ...] | None, bool]:
         if cursor is None:
             return None, False
         try:
@@ -193,7 +216,7 @@ class NewestFirst(BasePagination):
             raise BadQuery(
                 "cursor is not one that this list gave. Start again without it.", parameter="cursor"
             ) from None
-        return values, bool(is_reverse)
+        return tuple(values), bool(is_reverse)
 
     def get_paginated_response(self, data: Any) -> Response:
         links = {"next": self._link(self.next), "previous": self._link(self.previous)}

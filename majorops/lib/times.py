@@ -59,4 +59,4 @@ def iso(at: datetime | None) -> str | None:
     """RFC 3339 in UTC with milliseconds and `Z`, as the API shows every time."""
     if at is None:
         return None
-    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return at.astimezone(UTC).isoformat(timespec="milliseconds")[: -len("+00:00")] + "Z"
