@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import datetime
 from functools import cached_property
-from typing import Any
+from typing import Any, cast
 
 import orjson
 from django.db.models import QuerySet
@@ -238,9 +238,10 @@ class Incidents(Door, ListAPIView[Incident]):
 
     def list(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         check_query(request, PAGE_PARAMETERS.union(IncidentFilter.base_filters))
-        window = self.paginator.window(request, Incident)
-        narrowed = {name: value for name, value in request.query_params.items() if name not in PAGE_PARAMETERS}
-        page = self.paginator.page(reading.incident_rows(self.sender, narrowed, window))
+        pages = cast(ByDetection, self.paginator)
+        window = pages.window(request, Incident)
+        narrowed = {name: str(value) for name, value in request.query_params.items() if name not in PAGE_PARAMETERS}
+        page = pages.page(reading.incident_rows(self.sender, narrowed, window))
         return self.get_paginated_response([reading.listed(row, self.sender) for row in page])
 
     @extend_schema(

@@ -203,7 +203,7 @@ class NewestFirst(BasePagination):
         return int(text)
 
     def _cursor(self, rows: Sequence[Any], place: int, *, is_reverse: bool = False) -> str:
-        row = SimpleNamespace(**rows[place]) if isinstance(rows[place], dict) else rows[place]
+        row: Any = SimpleNamespace(**rows[place]) if isinstance(rows[place], dict) else rows[place]
         fields = [cast("Field[Any, Any]", self.model._meta.get_field(name)) for name in self.asked.columns]
         return signing.dumps([int(is_reverse), *(field.value_to_string(row) for field in fields)], salt=self.salt)
 
