@@ -11,6 +11,8 @@ from typing import Any
 
 from django.conf import settings
 
+from majorops import asgi  # noqa: F401 - sets Django up
+
 settings.ROOT_URLCONF = __name__
 
 from django.db import connection
