@@ -63,7 +63,7 @@ class Place:
         self.processes.append(
             subprocess.Popen(
                 command, cwd=ROOT, env=told, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                start_new_session=True,
+                start_new_session=True, preexec_fn=hear_ctrl_c,
             )
         )  # fmt: skip
         return self.processes[-1]
@@ -88,6 +88,11 @@ def place(tmp_path: Path, transactional_db: None) -> Iterator[Place]:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
+
+
+def hear_ctrl_c() -> None:
+    """Whoever runs the tests in the background of a script has all below them ignore it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def soon(is_so: Callable[[], object]) -> None:

@@ -55,7 +55,7 @@ def test_a_measured_kpi_has_its_count_and_evidence(impact: None) -> None:
     [kpi] = [
         kpi for group in json.loads(said("--json"))["groups"] for kpi in group["kpis"] if kpi["kpi"] == "uptime-core"
     ]
-    assert (kpi["value"], kpi["n"], kpi["missing"], kpi["why"], kpi["state"]) == (87.5, 8, [], "", "unknown")
+    assert (kpi["value"], kpi["n"], kpi["missing"], kpi["why"], kpi["state"]) == (87.5, 8, [], "", "not_due")
     assert re.search(r"87\.5 %  n=8 +\w+ +target ≥ 99\.5 % by 8 Jun 2026$", line(said(), "Uptime of Core Services"))
 
 
