@@ -50,6 +50,15 @@ def django_db_modify_db_settings(
         settings.DATABASES["default"]["TEST"]["NAME"] = str(file)
 
 
+#: Files that take long: none of them shall be left over when the others are done.
+LONG = ("noninterference", "test_matrix", "hostile", "test_migrations", "worker_processes", "test_story", "browser/")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    places = {name: place for place, name in enumerate(LONG)}
+    items.sort(key=lambda item: min((places[name] for name in LONG if name in item.nodeid), default=len(LONG)))
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     """Run `async def` tests. Under async_to_sync the ORM stays on this thread, and so in the test's transaction."""

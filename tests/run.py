@@ -28,8 +28,9 @@ OUTCOME_FILE = "MAJOROPS_TEST_OUTCOME"
 COUNTED = ("failed", "error", "passed", "skipped", "xfailed", "xpassed")
 
 
-#: Two processes, a file at a time: what a file shares (a server, a browser) is made once. `ARGS=-n0` runs one by one.
-SIDE_BY_SIDE = ("-n2", "--dist=loadfile")
+#: Four processes on two cores, for half of the time they wait for a database, a server or a browser. A file at a time:
+#: what a file shares is made once; conftest.py has those that take long begin first. `ARGS=-n0` runs one by one.
+SIDE_BY_SIDE = ("-n4", "--dist=loadfile", "--no-loadscope-reorder")
 #: What walks through every page and door, and costs as much as all the rest: on PostgreSQL only, unless it is named.
 #: `make drill` has it on SQLite too.
 ONCE = (

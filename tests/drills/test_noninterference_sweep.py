@@ -9,7 +9,7 @@ import pytest
 from django.apps import apps
 
 from majorops.lib.visibility import columns
-from tests.test_noninterference import DATA, LOWER, PAGE, asked_of, compare, frozen
+from tests.test_noninterference import DATA, LONG_WALK, LOWER, PAGE, asked_of, compare, frozen
 from tests.world import MARK, World
 
 pytestmark = pytest.mark.django_db
@@ -34,7 +34,7 @@ QUERIES = (
 
 
 def asked(world: World) -> list[tuple[str, str]]:
-    found = asked_of(world, QUERIES, first=9)
+    found = asked_of(world, QUERIES, first=LONG_WALK)
     assert {accept for _, accept in found} == {PAGE, DATA}
     return found
 
