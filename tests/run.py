@@ -31,14 +31,25 @@ COUNTED = ("failed", "error", "passed", "skipped", "xfailed", "xpassed")
 #: Four processes on two cores, for half of the time they wait for a database, a server or a browser. A file at a time:
 #: what a file shares is made once; conftest.py has those that take long begin first. `ARGS=-n0` runs one by one.
 SIDE_BY_SIDE = ("-n4", "--dist=loadfile", "--no-loadscope-reorder")
-#: What walks through every page and door, and costs as much as all the rest: on PostgreSQL only, unless it is named.
-#: `make drill` has it on SQLite too.
+#: What is the same whatever stores the rows, and costs as much as all the rest: walks through every page and door,
+#: parsers, the command line. On PostgreSQL only, unless it is named; `make drill` has it on SQLite too.
 ONCE = (
     "tests/browser",
     "tests/test_matrix.py",
     "tests/test_noninterference.py",
-    "tests/test_api_hostile.py",
     "tests/test_api_contract.py",
+    "tests/test_api_hostile.py",
+    "tests/test_api_schema.py",
+    "tests/test_architecture.py",
+    "tests/test_cli.py",
+    "tests/test_remote_cli.py",
+    "tests/accounts/test_access.py",
+    "tests/accounts/test_identity_cases.py",
+    "tests/incidents/test_alert_sources.py",
+    "tests/kpis/test_definitions_language.py",
+    "tests/kpis/test_evaluate.py",
+    "tests/kpis/test_packs.py",
+    "tests/kpis/test_packs_tables.py",
 )
 
 
@@ -72,7 +83,7 @@ def run_pytest(database: str, vendor: str, url: str, arguments: list[str]) -> Ou
 
 def on_sqlite(arguments: list[str]) -> Outcome:
     if not any(argument.startswith("tests") for argument in arguments):
-        print(f"\nOn PostgreSQL only: {', '.join(ONCE)}", flush=True)
+        print(f"\nOn PostgreSQL only: {' '.join(ONCE)}", flush=True)
         arguments = [*(f"--ignore={path}" for path in ONCE), *arguments]
     return run_pytest(f"SQLite {sqlite3.sqlite_version}", "sqlite", "sqlite://:memory:", arguments)
 

@@ -34,7 +34,7 @@ def test_what_runs_once_is_said_and_left_to_postgresql(
     monkeypatch.setattr(run, "run_pytest", lambda name, vendor, url, arguments: asked.append(arguments))
     run.on_sqlite(["-q"])
     run.on_sqlite(["tests/browser"])
-    assert "On PostgreSQL only: tests/browser, " in capsys.readouterr().out
+    assert "On PostgreSQL only: tests/browser " in capsys.readouterr().out
     assert asked == [[*(f"--ignore={path}" for path in run.ONCE), "-q"], ["tests/browser"]]
 
 
