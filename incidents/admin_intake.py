@@ -14,6 +14,7 @@ from django.template.response import TemplateResponse
 from django.urls import path
 from django.utils import timezone
 
+from accounts.admin import LookedAt
 from accounts.models import User
 from accounts.visibility import viewer_of
 from incidents.alerts import inbox, setup
@@ -156,7 +157,7 @@ def _tried(source: IntakeSource, body: str, field_map: str) -> list[dict[str, ob
 
 
 @admin.register(IntakeEvent)
-class EventAdmin(admin.ModelAdmin):
+class EventAdmin(LookedAt):
     """The inbox: looked at, and replayed. Nothing in it is edited."""
 
     list_display = ("received_at", "source", "verdict", "reason", "event_id", "truncated", "is_replay")
@@ -169,8 +170,6 @@ class EventAdmin(admin.ModelAdmin):
     )  # fmt: skip
     readonly_fields: ClassVar = fields
     actions = ("replay",)
-    show_full_result_count = False
-    list_per_page = 50
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[IntakeEvent]:
         return visible(super().get_queryset(request), viewer_of(request))
@@ -184,12 +183,3 @@ class EventAdmin(admin.ModelAdmin):
         for event in events.order_by("id"):
             again = inbox.replay(event, now=timezone.now()).event
             self.message_user(request, f"{event}: {again.verdict}. {again.reason}", messages.INFO)
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        return False

@@ -13,6 +13,7 @@ from django.template.response import TemplateResponse
 from django.urls import path
 from django.utils import timezone
 
+from accounts.admin import LookedAt
 from accounts.models import User
 from accounts.visibility import viewer_of
 from incidents import outbox, webhooks
@@ -155,7 +156,7 @@ class Tries(admin.TabularInline):
 
 
 @admin.register(Delivery)
-class DeliveryAdmin(admin.ModelAdmin):
+class DeliveryAdmin(LookedAt):
     """The log: looked at, and sent again. Nothing in it is edited."""
 
     list_display = ("queued_at", "channel", "what", "address", "state", "attempts", "next_try_at")
@@ -167,8 +168,6 @@ class DeliveryAdmin(admin.ModelAdmin):
     readonly_fields: ClassVar = ("what", *(name for name in fields if name != "what"))
     inlines = (Tries,)
     actions = ("send_again",)
-    show_full_result_count = False
-    list_per_page = 50
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Delivery]:
         return visible(super().get_queryset(request), viewer_of(request))
@@ -191,12 +190,3 @@ class DeliveryAdmin(admin.ModelAdmin):
                 self.message_user(request, f"{delivery}: {error.message}", messages.WARNING)
         if queued:
             self.message_user(request, f"{queued} queued again.", messages.SUCCESS)
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        return False

@@ -12,6 +12,7 @@ from django.forms import ModelForm
 from django.http import HttpRequest
 from django.utils import timezone
 
+from accounts.admin import LookedAt
 from incidents.admin import FindsULID
 from kpis.admin_forms import SpecField
 from kpis.admin_steps import editor_of
@@ -21,20 +22,8 @@ from kpis.models import Decision, Fact, FactKind, FactKindVersion, OnFirstSight,
 from majorops.lib.errors import Invalid
 
 
-class ReadOnly(FindsULID):
+class ReadOnly(FindsULID, LookedAt):
     """A ledger: rows are looked at, and written elsewhere."""
-
-    show_full_result_count = False
-    list_per_page = 50
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        return False
 
 
 class Kept(FindsULID):
