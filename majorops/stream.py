@@ -243,6 +243,7 @@ class Watcher(threading.Thread):
         super().__init__(name="majorops-live", daemon=True)
         self.hub = hub
         self.stopped = threading.Event()
+        self._ear: bus.Ear
         self._asked: set[str] = set()
         self._shown: dict[tuple[str, ...], Shown] = {}
         self._beat_at = monotonic() + BEAT
@@ -254,9 +255,9 @@ class Watcher(threading.Thread):
     def run(self) -> None:
         while not self.stopped.is_set():
             try:
-                with bus.listening() as ear:
+                with bus.listening() as self._ear:
                     self._bring_up_to_date({bus.ANYTHING})  # what was missed while nobody listened
-                    self._watch(ear)
+                    self._watch()
             except (DatabaseError, InterfaceError) as error:
                 log.warning("Live updates wait for the database: %s", error)
                 self.stopped.wait(1)
@@ -266,9 +267,9 @@ class Watcher(threading.Thread):
             finally:
                 connection.close()
 
-    def _watch(self, ear: bus.Ear) -> None:
+    def _watch(self) -> None:
         while not self.stopped.is_set():
-            changed = ear.heard(LISTEN)
+            changed = self._ear.heard(LISTEN)
             while self._asked:
                 changed.add(self._asked.pop())
             if changed:
@@ -324,10 +325,23 @@ class Watcher(threading.Thread):
         # Most people first: each rendering takes its time, and those who are named in an incident have their own.
         largest = sorted(groups.items(), key=lambda pair: len(pair[1]), reverse=True)
         theirs = {key: [seat for person in group for seat in of_person[person.pk]] for key, group in largest}
-        for key, group in largest:
-            self._tell_ahead((incident_id, face, *key), group[0], theirs[key])
-        for key, group in largest:
-            self._show_group((incident_id, face, *key), group[0], theirs[key])
+        everyone = [((incident_id, face, *key), group[0], theirs[key]) for key, group in largest]
+        self._tell_all_ahead(everyone)
+        for key, looker, seats_of_group in everyone:
+            self._show_group(key, looker, seats_of_group)
+            if self._hears_of(incident_id):
+                self._tell_all_ahead(everyone)
+
+    def _tell_all_ahead(self, everyone: Iterable[tuple[tuple[str, ...], User, list[Seat]]]) -> None:
+        for key, looker, seats in everyone:
+            self._tell_ahead(key, looker, seats)
+
+    def _hears_of(self, incident_id: str) -> bool:
+        """Whether something new came meanwhile. Drawing for a dozen groups takes a second, and a new line must not wait
+        for it; the blocks follow in the next round."""
+        heard = self._ear.heard(0)
+        self._asked |= heard
+        return bool(heard & {incident_id, bus.ANYTHING})
 
     def _tell_ahead(self, key: tuple[str, ...], looker: User, seats: list[Seat]) -> None:
         """What was written since goes out at once, before any block is drawn. It moves nobody's standing."""
