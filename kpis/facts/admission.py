@@ -4,16 +4,18 @@ Whatever is unusual in any way goes to the reference (checking.py), which alone 
 as the same facts, as long as what is admitted here is a part of what the reference accepts; a property test holds
 them to it.
 
-The decoder keeps the last of two equal keys, where the reference refuses. They are told by counting: each key of a
-line without a blank before its colon ends in `":`, so a line has as many of these as the decoded objects have keys, or
-it has two equal ones, or a text that looks like a key.
+Lines are looked at many at once: if one of them is unusual, or two are one document, or one is two, all of them are
+taken one by one. The decoder keeps the last of two equal keys, where the reference refuses. They are told by counting:
+each key without a blank before its colon ends in `":`, and a text that holds these two has them in both spellings. So
+the lines have as many of them as what was understood, written anew, or there were two equal keys.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from functools import cached_property
+from typing import Annotated, Any, Literal, Union
 
 import msgspec
 
@@ -21,12 +23,9 @@ from kpis.facts.checking import (
     MAX_ACTOR,
     MAX_KEY,
     MAX_SUBJECT,
-    OCCURRED,
     Checked,
     KindRule,
-    Terms,
     made_key,
-    payload_text,
 )
 from kpis.facts.schema import MAX_NUMBER, MAX_TEXT, Type
 from majorops.lib.times import EARLIEST, LATEST
@@ -47,129 +46,156 @@ _TYPES: dict[Type, Any] = {
     Type.TIME: str,
     Type.DURATION: _PositiveInt | _PositiveFloat,
 }
-#: The envelope as it usually comes; anything else in it is for the reference.
-_ENVELOPE: tuple[tuple[Any, ...], ...] = (
-    ("kind", str),
-    ("occurredAt", str, ""),
-    ("subject", Annotated[str, msgspec.Meta(max_length=MAX_SUBJECT)], ""),
-    ("key", Annotated[str, msgspec.Meta(max_length=MAX_KEY)], ""),
-    ("actor", Annotated[str, msgspec.Meta(max_length=MAX_ACTOR)], ""),
-    ("requestId", Annotated[str, msgspec.Meta(max_length=MAX_ACTOR)], ""),
-    ("confidence", Annotated[float, msgspec.Meta(ge=0, le=1)], 1.0),
+_Name = Annotated[str, msgspec.Meta(max_length=MAX_ACTOR)]
+#: The envelope as it usually comes, but for the kind; anything else in it is for the reference.
+_ENVELOPE: tuple[tuple[str, Any], ...] = (
+    ("occurredAt", str),
+    ("subject", Annotated[str, msgspec.Meta(max_length=MAX_SUBJECT)]),
+    ("key", Annotated[str, msgspec.Meta(max_length=MAX_KEY)]),
+    ("actor", _Name),
+    ("requestId", _Name),
+    ("confidence", Annotated[float, msgspec.Meta(ge=0, le=1)]),
 )
-#: What sends a line to the reference. Where a body has none of them, no line is searched.
-DOUBTFUL = (b"@", b"\t", b" :", b"\r", b"\\u0000")
-_decode = msgspec.json.Decoder().decode
-_convert = msgspec.convert
-_NOT_PLAIN = (msgspec.MsgspecError, ValueError, RecursionError, TypeError, KeyError)
+#: What sends a line to the reference. The escapes spell a quote or a colon in a way that makes counting useless.
+DOUBTFUL = (b"@", b"\t", b"\r", b" :")
+DOUBTFUL_ESCAPES = (b"\\u0000", b"\\u0022", b"\\u003a", b"\\u003A")
+_NOT_PLAIN = (msgspec.MsgspecError, ValueError, RecursionError)
+_written = msgspec.json.Encoder().encode_lines
+_UNSET = msgspec.UNSET
 
 
 class Lane:
     """What is quick for one kind."""
 
-    __slots__ = ("is_open", "rule", "shape", "times")
+    __slots__ = ("rule", "shape", "subject", "time", "times")
 
     def __init__(self, rule: KindRule) -> None:
         self.rule = rule
-        self.shape = _event(rule)
-        self.times = rule.schema.named(Type.TIME)
-        self.is_open = rule.status == "active"
+        payload = _payload(rule)
+        self.shape = _event(rule, payload)
+        own = {field.encode_name: field.name for field in msgspec.structs.fields(payload)}
+        #: The attributes that hold a time; that which says when it happened; that which names what it is about.
+        self.times = tuple(own[name] for name in rule.schema.named(Type.TIME) if name in own)
+        self.time = own.get(rule.time_field, "")
+        self.subject = own.get(rule.subject_field, "")
 
 
-def _event(rule: KindRule) -> type[msgspec.Struct]:
-    """A type that msgspec checks events of the kind against."""
-    fields = [_ENVELOPE[0], ("payload", _payload(rule)), *_ENVELOPE[1:]]
-    return msgspec.defstruct("Event", fields, forbid_unknown_fields=True, gc=False)
+def _event(rule: KindRule, payload: type[msgspec.Struct]) -> type[msgspec.Struct]:
+    """A type that msgspec checks events of the kind against. The kind is its tag."""
+    usual = [(name, typed | msgspec.UnsetType, _UNSET) for name, typed in _ENVELOPE]
+    return msgspec.defstruct(
+        "Event", [("payload", payload), *usual], tag_field="kind", tag=rule.key, forbid_unknown_fields=True, gc=False
+    )
 
 
 def _payload(rule: KindRule) -> type[msgspec.Struct]:
-    """A type for its payloads. Fields are numbered, for their names may hold dots."""
+    """A type for its payloads, with the fields in the order of `payload_text`: by name. Attributes are numbered, for a
+    name may hold dots."""
     fields: list[Any] = []
     names = {}
     quick = (field for field in rule.schema.fields.values() if field.type in _TYPES or field.enum)
-    for number, field in enumerate(quick):  # a list is unknown here, so it goes to the reference
+    for number, field in enumerate(sorted(quick, key=lambda field: field.name)):  # a list is for the reference
         names[f"f{number}"] = field.name
-        typed = (f"f{number}", Literal[field.enum] if field.enum else _TYPES[field.type])
-        fields.append(typed if field.required else (*typed, msgspec.UNSET))
-    fields.sort(key=len)  # those without a default come first
-    return msgspec.defstruct("Payload", fields, rename=names, forbid_unknown_fields=True, gc=False)
+        typed = Literal[field.enum] if field.enum else _TYPES[field.type]
+        fields.append((f"f{number}", typed) if field.required else (f"f{number}", typed | msgspec.UnsetType, _UNSET))
+    return msgspec.defstruct("Payload", fields, rename=names, forbid_unknown_fields=True, gc=False, kw_only=True)
 
 
-class Lanes(dict[str, Lane]):
-    """The lane of each kind, made when the first of its facts comes. KeyError for an unknown kind."""
+class Lanes:
+    """The lanes of all kinds that are in use. They are made when the first fact comes."""
 
     def __init__(self, kinds: Mapping[str, KindRule]) -> None:
-        super().__init__()
-        self.kinds = kinds
+        self._kinds = kinds
 
-    def __missing__(self, key: str) -> Lane:
-        lane = self[key] = Lane(self.kinds[key])
-        return lane
+    @cached_property
+    def of(self) -> Mapping[type, Lane]:
+        """By the type of their events."""
+        return {lane.shape: lane for lane in (Lane(rule) for rule in self._kinds.values() if rule.status == "active")}
+
+    @cached_property
+    def decode(self) -> Callable[[bytes], list[Any]]:
+        """The events of many lines. Raises one of _NOT_PLAIN."""
+        return msgspec.json.Decoder(Union[(*self.of, _Nothing)]).decode_lines
 
 
-class Gate:
-    """Admits the plain lines of one body."""
+class _Nothing(msgspec.Struct, tag_field="kind", tag="", forbid_unknown_fields=True):
+    """No kind has this name; without any kind there still is one type."""
 
-    def __init__(self, body: bytes, lanes: Lanes, terms: Terms) -> None:
-        self.lanes = lanes
-        self.latest = terms.latest
-        self.doubtful = tuple(mark for mark in DOUBTFUL if mark in body)
-        self.has_escapes = b"\\" in body
 
-    def admit(self, line: bytes) -> Checked | None:
-        """The fact of a plain line; None where the reference has to look."""
-        if len(line) > MAX_LINE:
+def admitted(lines: Sequence[bytes], lanes: Lanes, latest: datetime) -> list[Checked] | None:
+    """The facts of these lines; None if the reference has to look at any of them. No event is later than `latest`."""
+    block = b"\n".join(lines)
+    is_plain = b"\\" not in block
+    doubtful = DOUBTFUL if is_plain else (*DOUBTFUL, *DOUBTFUL_ESCAPES)
+    if len(max(lines, key=len)) > MAX_LINE or any(mark in block for mark in doubtful):
+        return None
+    # In no document does an object begin right after one that ended.
+    if not block.startswith(b"{") or not block.endswith(b"}") or block.count(b"}\n{") != len(lines) - 1:
+        return None
+    try:
+        events = lanes.decode(block)
+    except _NOT_PLAIN:
+        return None
+    if len(events) != len(lines) or block.count(b'":') != _written(events).count(b'":'):
+        return None
+    return _facts(events, lanes.of, latest, is_plain=is_plain)
+
+
+def _facts(
+    events: Sequence[Any], lanes: Mapping[type, Lane], latest: datetime, *, is_plain: bool
+) -> list[Checked] | None:
+    for event in events:
+        if (lane := lanes[type(event)]).times and not _spell_times(event.payload, lane):
             return None
-        for mark in self.doubtful:
-            if mark in line:
-                return None
-        try:
-            event = _decode(line)
-            payload = event["payload"]
-            if line.count(b'":') != len(event) + len(payload):
-                return None
-            lane = self.lanes[event["kind"]]
-            told: Any = _convert(event, lane.shape)
-        except _NOT_PLAIN:
+    payloads = _written([event.payload for event in events]).decode().split("\n")
+    facts: list[Checked] = []
+    for event, text in zip(events, payloads, strict=False):  # there is a line end behind the last one too
+        fact = _fact(event, lanes[type(event)], text, latest, is_plain=is_plain)
+        if fact is None:
             return None
-        if not lane.is_open:
-            return None
-        for name in lane.times:
-            if name in payload:
-                moment = _plain_time(payload[name])
-                if moment is None:
-                    return None
-                payload[name] = moment[0]
-        return self._fact(told, payload, lane.rule, not self.has_escapes or b"\\" not in line)
+        facts.append(fact)
+    return facts
 
-    def _fact(self, told: Any, payload: dict[str, Any], rule: KindRule, is_plain: bool) -> Checked | None:
-        stated = told.occurredAt
-        if not stated and rule.time_field != OCCURRED:
-            stated = payload.get(rule.time_field, "")
-        moment = _plain_time(stated)
-        if moment is None or moment[1] > self.latest:
-            return None
-        subject = told.subject
-        if not subject and rule.subject_field:
-            subject = payload.get(rule.subject_field, "")
-        if (len(subject) > MAX_SUBJECT or not subject) if rule.subject_type else subject:
-            return None
-        text = payload_text(payload)
-        return Checked(
-            rule.key,
-            rule.version,
-            moment[1],
-            moment[0],
-            rule.subject_type,
-            subject,
-            text,
-            told.actor,
-            told.requestId,
-            told.confidence,
-            told.key or made_key(rule.key, moment[1], subject, text),
-            None,
-            is_plain,
-        )
+
+def _spell_times(payload: Any, lane: Lane) -> bool:
+    """Whether all times of the payload are plain; they are as we write them then."""
+    for name in lane.times:
+        stated = getattr(payload, name)
+        if stated is not _UNSET:
+            moment = _plain_time(stated)
+            if moment is None:
+                return False
+            setattr(payload, name, moment[0])
+    return True
+
+
+def _fact(event: Any, lane: Lane, text: str, latest: datetime, *, is_plain: bool) -> Checked | None:
+    rule, stated, subject = lane.rule, event.occurredAt, event.subject
+    if stated is _UNSET:
+        stated = (getattr(event.payload, lane.time) or "") if lane.time in lane.times else ""
+    moment = _plain_time(stated)
+    if moment is None or moment[1] > latest:
+        return None
+    if not subject:
+        named = getattr(event.payload, lane.subject) if lane.subject else ""
+        subject = named if isinstance(named, str) else ""
+    if (len(subject) > MAX_SUBJECT or not subject) if rule.subject_type else subject:
+        return None
+    return Checked(
+        rule.key,
+        rule.version,
+        moment[1],
+        moment[0],
+        rule.subject_type,
+        subject,
+        text,
+        event.actor or "",
+        event.requestId or "",
+        1.0 if event.confidence is _UNSET else event.confidence,
+        event.key or made_key(rule.key, moment[1], subject, text),
+        None,
+        is_plain,
+    )
 
 
 def _plain_time(text: str) -> tuple[str, datetime] | None:

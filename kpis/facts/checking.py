@@ -20,7 +20,6 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import NamedTuple
 
 import msgspec
 
@@ -66,7 +65,7 @@ class KindRule:
         return {**ENVELOPE, **own, **self.schema.shape}
 
 
-class Checked(NamedTuple):
+class Checked(msgspec.Struct, frozen=True, gc=False):
     """A fact as it will be stored. `is_plain`: no text in it needs escaping anywhere."""
 
     kind: str

@@ -28,6 +28,8 @@ class Released:
 
 def park(events: Sequence[Waiting], *, source: str, now: datetime) -> int:
     """Keeps the events; how many were not there already."""
+    if not events:
+        return 0
     unique = {event.digest: event for event in events}
     known = set(ParkedFact.objects.filter(source=source, digest__in=unique).values_list("digest", flat=True))
     new = [event for digest, event in unique.items() if digest not in known]

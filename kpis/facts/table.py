@@ -14,12 +14,13 @@ from collections.abc import Sequence
 from datetime import datetime
 from operator import attrgetter
 
+import msgspec
 from django.db import IntegrityError, connection, transaction
 
 from kpis.facts.checking import Checked
 from kpis.models import Fact
 from majorops.lib.times import iso
-from majorops.lib.ulid import hex_of, new_ulids
+from majorops.lib.ulid import hex_of, new_hex_ulids, new_ulids
 
 #: How many rows one block of COPY has.
 BLOCK = 1000
@@ -85,25 +86,17 @@ def _blocks(rows: Sequence[Checked], source: str, received_at: datetime) -> list
     received, sender = iso(received_at), _escaped(source)
     lines = [
         _line(fact if fact.is_plain else _safe(fact), pk, received, sender)
-        for fact, pk in zip(rows, _new_ids(len(rows)), strict=True)
+        for fact, pk in zip(rows, new_hex_ulids(len(rows)), strict=True)
     ]
     return ["".join(lines[at : at + BLOCK]) for at in range(0, len(lines), BLOCK)]
 
 
-def _new_ids(count: int) -> list[str]:
-    """New ULIDs as `uuid` columns read them. Many at once count up by one, so only the first needs to be made."""
-    if count <= 20:
-        return [hex_of(pk) for pk in new_ulids(count)]
-    first = int(hex_of(new_ulids(count)[0]), 16)
-    return [f"{pk:032x}" for pk in range(first, first + count)]
-
-
 def _line(fact: Checked, pk: str, received: str | None, sender: str) -> str:
-    kind, version, _, occurred, type, subject, payload, actor, request, confidence, key, supersedes, _ = fact
-    corrected = r"\N" if supersedes is None else hex_of(supersedes)
+    corrected = r"\N" if fact.supersedes is None else hex_of(fact.supersedes)
+    confidence = fact.confidence if fact.confidence != 1 else "1"  # spelling a float takes as long as all the rest
     return (
-        f"{pk}\t{kind}\t{version}\t{occurred}\t{received}\t{type}\t{subject}\t{payload}\t{actor}\t{request}\t"
-        f"{sender}\t{confidence}\t{key}\t{corrected}\n"
+        f"{pk}\t{fact.kind}\t{fact.version}\t{fact.occurred_text}\t{received}\t{fact.subject_type}\t{fact.subject_id}\t"
+        f"{fact.payload_text}\t{fact.actor}\t{fact.request_id}\t{sender}\t{confidence}\t{fact.key}\t{corrected}\n"
     )
 
 
@@ -112,7 +105,7 @@ def _safe(fact: Checked) -> Checked:
     texts = {
         name: _escaped(getattr(fact, name)) for name in ("subject_id", "payload_text", "actor", "request_id", "key")
     }
-    return fact._replace(**texts)  # type: ignore[arg-type]
+    return msgspec.structs.replace(fact, **texts)
 
 
 def _escaped(text: str) -> str:

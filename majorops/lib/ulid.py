@@ -40,6 +40,14 @@ def new_ulids(count: int) -> list[str]:
     return [head + _PAIRS[n >> 10] + _PAIRS[n & 1023] for n in range(first, first + count)]
 
 
+def new_hex_ulids(count: int) -> list[str]:
+    """The same as the hexadecimal digits that a `uuid` column reads."""
+    if not 20 < count <= 1 << 19:
+        return [hex_of(pk) for pk in new_ulids(count)]
+    head, first = f"{hex_of(new_ulid())[:12]}{secrets.randbits(60):015x}", secrets.randbelow(1 << 19)
+    return [f"{head}{n:05x}" for n in range(first, first + count)]
+
+
 def parse_ulid(text: str) -> str:
     """The canonical (upper-case) form. Raises ValueError for anything that is no ULID."""
     canonical = text.upper()
