@@ -28,7 +28,7 @@ from kpis.facts.checking import (
     made_key,
 )
 from kpis.facts.schema import MAX_NUMBER, MAX_TEXT, Type
-from majorops.lib.times import EARLIEST, LATEST
+from majorops.lib.times import EARLIEST, LATEST, iso
 
 #: A longer line is looked at in peace.
 MAX_LINE = 8192
@@ -60,6 +60,8 @@ _ENVELOPE: tuple[tuple[str, Any], ...] = (
 DOUBTFUL = (b"@", b"\t", b"\r", b" :")
 DOUBTFUL_ESCAPES = (b"\\u0000", b"\\u0022", b"\\u003a", b"\\u003A")
 _NOT_PLAIN = (msgspec.MsgspecError, ValueError, RecursionError)
+#: Times so written sort as they follow each other.
+_FIRST, _AFTER = str(iso(EARLIEST)), str(iso(LATEST))
 _written = msgspec.json.Encoder().encode_lines
 _UNSET = msgspec.UNSET
 
@@ -202,10 +204,9 @@ def _plain_time(text: str) -> tuple[str, datetime] | None:
     """A time in UTC as we write it, from one written almost so; None for any other form."""
     if len(text) == 20 and text[19] == "Z":
         text = f"{text[:19]}.000Z"
-    if len(text) != 24 or text[10] != "T" or text[7] != "-" or text[19] != "." or text[23] != "Z":
+    if not _FIRST <= text < _AFTER or len(text) != 24 or text[7] != "-" or text[10] != "T" or text[19] != ".":
         return None
     try:
-        at = datetime.fromisoformat(text)
+        return (text, datetime.fromisoformat(text)) if text[23] == "Z" and text[11:13] != "24" else None
     except ValueError:
         return None
-    return (text, at) if EARLIEST <= at < LATEST and text[11:13] != "24" else None

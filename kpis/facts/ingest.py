@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from itertools import islice
 
 from django.conf import settings
 from rest_framework.exceptions import APIException
@@ -124,7 +123,7 @@ def _append(body: bytes, source: str, now: datetime, first_line: int, judge: Jud
     batch = _Batch(Report(), source, now)
     terms = _terms(kinds, now)
     lines = _lines(body, first_line)
-    while block := list(islice(lines, BLOCK)):
+    for block in (lines[at : at + BLOCK] for at in range(0, len(lines), BLOCK)):
         judged = judge([line for _, line in block], kinds.lanes, terms)
         batch.take_all(block, judged, parks=terms.parks)
     with effect():
@@ -132,11 +131,10 @@ def _append(body: bytes, source: str, now: datetime, first_line: int, judge: Jud
     return batch.report
 
 
-def _lines(body: bytes, first_line: int) -> Iterator[tuple[int, bytes]]:
+def _lines(body: bytes, first_line: int) -> list[tuple[int, bytes]]:
     """The lines that are not empty, with their numbers."""
-    for number, line in enumerate(body.split(b"\n"), start=first_line):
-        if line and not line.isspace():
-            yield number, line
+    lines = enumerate(body.split(b"\n"), start=first_line)
+    return [(number, line) for number, line in lines if line and not line.isspace()]
 
 
 def _terms(kinds: registry.Registry, now: datetime) -> Terms:
