@@ -21,13 +21,15 @@ from django.template.loader import render_to_string
 from ulid import ULID
 
 from accounts.models import User
+from accounts.principals import Rights
 from incidents import clock
 from incidents.brief import brief_context
 from incidents.desk import command_page
 from incidents.executive import exec_context
-from incidents.logbook import Entry, Reader, entry_of, with_corrections
+from incidents.logbook import Entry, Reader, as_written
 from incidents.models import Incident, TimelineEvent
 from incidents.viewing import audience_for, incidents_for, people_named
+from majorops.lib.prepared import MOMENT, ROW, VIEWER, ask
 from majorops.lib.visibility import readable, visible
 
 #: Each is a partial `incidents/_<name>.html` whose root element has the id `live-<name>`.
@@ -76,7 +78,11 @@ class Watch:
 
 def may_watch(person: User, incident_id: str) -> bool:
     """Whether it exists for this person. A tenth of the work of `state_for`."""
-    return visible(Incident.objects.order_by(), person).filter(pk=incident_id).exists()
+    return bool(ask(_seen, Rights.of(person), blanks={VIEWER: person.pk, ROW: incident_id}))
+
+
+def _seen(rights: Rights) -> QuerySet[Any]:
+    return visible(Incident.objects.order_by(), rights.somebody(VIEWER)).filter(pk=ROW).values_list("pk")
 
 
 def state_for(person: User, incident_id: str, now: datetime) -> State | None:
@@ -118,12 +124,22 @@ def written_since(state: State, person: User) -> dict[str, str]:
     They are for the eye: sent ahead of the blocks, which take far longer to draw and say the same. So entries that
     belong elsewhere are left to those: back-dated ones, and what corrects or undoes an older one.
     """
-    since = newest_of(state.standing)
-    written = visible(state.incident.timeline.filter(recorded_at__gt=since, occurred_at__gte=since), person)
-    events = with_corrections(written.filter(corrects=None, undoes=None), person)
+    blanks = {VIEWER: person.pk, ROW: state.incident.pk, MOMENT: newest_of(state.standing)}
+    rows = ask(_written_after, Rights.of(person), blanks=blanks)
+    events = [TimelineEvent.from_db(state.incident._state.db, _COLUMNS, row) for row in rows]
     reader, incident = Reader(person, audience_for(person, state.incident)), state.incident
     may_compose = reader.audience.may_command and incident.is_open
-    return {event.pk: _entry(entry_of(event, reader), incident, may_compose=may_compose) for event in events}
+    return {event.pk: _entry(as_written(event, reader), incident, may_compose=may_compose) for event in events}
+
+
+_COLUMNS = [field.attname for field in TimelineEvent._meta.concrete_fields]
+
+
+def _written_after(rights: Rights) -> QuerySet[Any]:
+    on_top = TimelineEvent.objects.filter(
+        incident=ROW, recorded_at__gt=MOMENT, occurred_at__gte=MOMENT, corrects=None, undoes=None
+    )
+    return visible(on_top, rights.somebody(VIEWER)).newest_first().values_list(*_COLUMNS)
 
 
 def newest_of(standing: str) -> datetime:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -63,9 +63,9 @@ class Entry:
     late: timedelta | None
     via: str
     changes: tuple[tuple[str, str, str], ...]
-    corrections: tuple[Correction, ...]
-    undone: Undone | None
     may_correct: bool
+    corrections: tuple[Correction, ...] = ()
+    undone: Undone | None = None
 
     @property
     def latest(self) -> Correction | None:
@@ -99,6 +99,12 @@ class Reader:
 
 def entry_of(event: TimelineEvent, reader: Reader) -> Entry:
     """The entry with its corrections and its undoing, of an event from `with_corrections`."""
+    corrections = tuple(_correction(later, event) for later in event.corrections.all())
+    return replace(as_written(event, reader), corrections=corrections, undone=_undone(event))
+
+
+def as_written(event: TimelineEvent, reader: Reader) -> Entry:
+    """The entry without what was said of it later. No query."""
     changes = readable_changes(reader.audience, event.changes)
     return Entry(
         id=event.pk,
@@ -112,8 +118,6 @@ def entry_of(event: TimelineEvent, reader: Reader) -> Entry:
         late=clock.written_late(event.occurred_at, event.recorded_at) if event.source != Source.IMPORT else None,
         via="" if event.source == Source.WEB else event.get_source_display(),
         changes=tuple(_change(name, pair) for name, pair in changes.items() if name not in TOLD_BY_THE_TITLE),
-        corrections=tuple(_correction(later, event) for later in event.corrections.all()),
-        undone=_undone(event),
         may_correct=reader.may_correct(event),
     )
 

@@ -1,13 +1,14 @@
 """Queries that are compiled once and asked many times.
 
 Django needs longer to build a queryset and to write its SQL than the database needs to answer it. What a query is built
-from is its key, and nothing else is handed to the function that builds it. The ids in which those who share a key
-differ stay open: in their place the queryset holds a blank, and each asking fills it in.
+from is its key, and nothing else is handed to the function that builds it. The ids and times in which those who share a
+key differ stay open: in their place the queryset holds a blank, and each asking fills it in.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator, Mapping
+from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 from uuid import UUID
@@ -21,20 +22,23 @@ from majorops.lib.ulid import ULIDField
 #: The last ULIDs there can be, of the year 10889.
 VIEWER = "7ZZZZZZZZZZZZZZZZZZZZZZZZZ"
 ROW = "7ZZZZZZZZZZZZZZZZZZZZZZZZY"
+#: A time that nothing has.
+MOMENT = datetime(9999, 12, 31, 23, 59, 59, 999999, tzinfo=UTC)
 #: Statements kept. Filters and cursors are part of a key, so there is no end to them.
 SIZE = 256
 
 Build = Callable[..., QuerySet[Any, Any]]
+Blank = str | datetime
 
 
-def ask(build: Build, *key: Hashable, blanks: Mapping[str, str | None]) -> list[list[Any]]:
-    """The rows of `build(*key)`, a `values_list`, with `blanks` (blank: id) filled in."""
+def ask(build: Build, *key: Hashable, blanks: Mapping[Blank, Blank | None]) -> list[list[Any]]:
+    """The rows of `build(*key)`, a `values_list`, with `blanks` (blank: id or time) filled in."""
     try:
         sql, values, converters = _compiled(build, key, connection.vendor)
     except EmptyResultSet:
         return []
     filled = {_stored(blank): _stored(given) for blank, given in blanks.items()}
-    values = [filled.get(value, value) if isinstance(value, UUID | str) else value for value in values]
+    values = [filled.get(value, value) if isinstance(value, UUID | str | datetime) else value for value in values]
     with connection.cursor() as cursor:
         cursor.execute(sql, values)
         return list(_converted(cursor.fetchall(), converters))
@@ -60,5 +64,7 @@ def _converted(rows: list[tuple[Any, ...]], converters: list[Any]) -> Iterator[l
 _ulid = ULIDField()
 
 
-def _stored(ulid: str | None) -> Any:
-    return _ulid.get_db_prep_value(ulid, connection)
+def _stored(value: Blank | None) -> Any:
+    if isinstance(value, datetime):
+        return connection.ops.adapt_datetimefield_value(value)
+    return _ulid.get_db_prep_value(value, connection)
