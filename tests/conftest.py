@@ -34,7 +34,7 @@ from django.test import TransactionTestCase
 from hypothesis import settings as hypothesis_settings
 from pytest_django import DjangoDbBlocker
 
-from majorops.lib import ledger
+from tests import baseline
 from tests.cast import admin_user, client_as, engineer, executive, mim, page_as, stakeholder  # noqa: F401
 from tests.run import COUNTED, OUTCOME_FILE
 
@@ -55,7 +55,7 @@ def django_db_modify_db_settings(
 
 @pytest.fixture(scope="session")
 def django_db_use_migrations() -> bool:
-    """Tables are made from the models, in a tenth of the time. tests/test_migrations.py says that it comes to the same."""
+    """Tables are made from the models, in a tenth of the time. tests/test_migrations.py runs what makes the same."""
     return False
 
 
@@ -68,6 +68,7 @@ def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -
         recorder.ensure_schema()
         for app, name in MigrationLoader(None).graph.nodes:
             recorder.record_applied(app, name)
+        baseline.keep(connection)
 
 
 #: Files that take long: none of them shall be left over when the others are done.
@@ -110,14 +111,8 @@ def _kinds_of_facts_are_read_anew() -> None:
 
 
 @pytest.fixture(autouse=True, scope="session")
-def _flush_may_empty_ledgers() -> Iterator[None]:
-    """Tests with real transactions end by emptying every table; the guards let only them."""
+def _what_real_transactions_left_is_put_back() -> Iterator[None]:
+    """Django's own way empties every table and runs all that follows a migration: a second for each such test."""
     with pytest.MonkeyPatch.context() as patch:
-        teardown = TransactionTestCase._fixture_teardown
-
-        def unlocked_teardown(case: TransactionTestCase) -> None:
-            with ledger.unlocked(connection):
-                teardown(case)
-
-        patch.setattr(TransactionTestCase, "_fixture_teardown", unlocked_teardown)
+        patch.setattr(TransactionTestCase, "_fixture_teardown", lambda case: baseline.restore(connection))
         yield
