@@ -14,7 +14,6 @@ dev    For a laptop. The header if sent, else the person picked on the who-are-y
 from __future__ import annotations
 
 import hmac
-import ipaddress
 import logging
 import re
 from dataclasses import dataclass
@@ -28,6 +27,7 @@ from accounts import assertion
 from accounts.assertion import Accepted, InvalidToken
 from accounts.emails import MAX_LENGTH, canonical_email
 from accounts.jwks import keyring
+from accounts.peers import comes_from_a_proxy, is_in, meta_key, peer_of
 from majorops.lib.errors import DomainError
 
 DEV_SESSION_KEY = "dev_email"
@@ -173,25 +173,15 @@ def look_alikes(request: HttpRequest) -> list[str]:
 # --- proxy ---
 
 
-def _meta_key(header: str) -> str:
-    return "HTTP_" + header.upper().replace("-", "_")
-
-
 def _proxy_claim(request: HttpRequest) -> Claim | None:
-    value = request.META.get(_meta_key(settings.PROXY_EMAIL_HEADER))
+    value = request.META.get(meta_key(settings.PROXY_EMAIL_HEADER))
     if value is None:
         return None
-    secret = request.META.get(_meta_key(settings.PROXY_SECRET_HEADER), "")
+    secret = request.META.get(meta_key(settings.PROXY_SECRET_HEADER), "")
     knows_secret = hmac.compare_digest(secret.encode(), settings.PROXY_SHARED_SECRET.encode())
-    if not (knows_secret and _comes_from_the_proxy(request)):
+    if not (knows_secret and comes_from_a_proxy(request)):
         raise NotProven
     return Claim(canonical_email(value))
-
-
-def _comes_from_the_proxy(request: HttpRequest) -> bool:
-    if settings.PROXY_UNIX_SOCKET and request.META.get("REMOTE_ADDR", "") in ("", "unix:"):
-        return True
-    return _peer_is_in(request, settings.PROXY_TRUSTED_CIDRS)
 
 
 # --- dev ---
@@ -199,7 +189,7 @@ def _comes_from_the_proxy(request: HttpRequest) -> bool:
 
 def _dev_claim(request: HttpRequest) -> Claim | None:
     refuse_strangers(request)
-    value = request.META.get(_meta_key(settings.PROXY_EMAIL_HEADER))
+    value = request.META.get(meta_key(settings.PROXY_EMAIL_HEADER))
     if value is not None:
         # No other site can make a browser add this header, so it is not ambient on a laptop.
         return Claim(canonical_email(value), is_ambient=False)
@@ -209,18 +199,9 @@ def _dev_claim(request: HttpRequest) -> Claim | None:
 
 def refuse_strangers(request: HttpRequest) -> None:
     """Dev mode lets anyone be anyone, so it answers this machine only."""
-    if not _peer_is_in(request, ["127.0.0.0/8", "::1/128"]):
+    if not is_in(peer_of(request), ["127.0.0.0/8", "::1/128"]):
         raise IdentityRefused(
             "Development mode answers this machine only. Set MAJOROPS_AUTH_MODE=access or proxy to serve others."
         )
     if any(trace in request.META for trace in PROXY_TRACES):
         raise IdentityRefused("Development mode refuses requests that came through a proxy or tunnel.")
-
-
-def _peer_is_in(request: HttpRequest, networks: list[str]) -> bool:
-    try:
-        peer = ipaddress.ip_address(request.META.get("REMOTE_ADDR", ""))
-    except ValueError:
-        return False
-    peer = getattr(peer, "ipv4_mapped", None) or peer
-    return any(peer in ipaddress.ip_network(network) for network in networks)

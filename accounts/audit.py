@@ -15,13 +15,14 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from accounts.models import ActorKind, AuditEvent, RefusalCount, User
+from accounts.peers import client_of
 from accounts.principals import Service
 
 logger = logging.getLogger(__name__)
 
 #: Refused sign-ins of one reason and address that are listed in a minute; the rest is counted.
 LISTED_PER_MINUTE = 10
-#: What proxies say of a request's way. It can be forged, so it is kept as told, beside the address as seen.
+#: What proxies say of a request's way. It can be forged, so it is kept as told, beside the address that is proven.
 _FORWARDED = ("HTTP_CF_CONNECTING_IP", "HTTP_X_FORWARDED_FOR", "HTTP_FORWARDED")
 
 
@@ -138,9 +139,12 @@ def _way(request: HttpRequest | None) -> dict[str, str]:
         return {}
     identity = getattr(request, "identity", None)
     told = [request.META[name] for name in _FORWARDED if request.META.get(name)]
+    peer, connected = _peer(request), _line(request.META.get("REMOTE_ADDR", ""), 64)
+    if peer != connected:
+        told.append(f"via {connected or 'a socket'}")
     return {
         "request_id": getattr(request, "request_id", "")[:64],
-        "peer": _peer(request),
+        "peer": peer,
         "forwarded": _line("; ".join(told), 300),
         "auth_mode": settings.MAJOROPS_AUTH_MODE[:8],
         "token_fingerprint": getattr(identity, "fingerprint", "")[:12],
@@ -148,7 +152,8 @@ def _way(request: HttpRequest | None) -> dict[str, str]:
 
 
 def _peer(request: HttpRequest) -> str:
-    return _line(request.META.get("REMOTE_ADDR", ""), 64)
+    """The client's address, or what the server calls a peer that has none."""
+    return _line(str(client_of(request) or request.META.get("REMOTE_ADDR", "")), 64)
 
 
 def _line(text: str, length: int) -> str:

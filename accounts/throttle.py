@@ -5,9 +5,10 @@ Token buckets in the database, so that all processes count together. What it cos
 integrations      every request; a process takes a handful of permits at a time (LEASE), so that most
                   requests cost no query.
 people            unsafe methods only, which write anyway. Reading a page costs nothing here.
-status page       by peer address, counted in the process alone: it must answer without a database.
-wrong tokens      by peer address. Only the refusal changes, to 429: behind a proxy all senders share
-                  an address, so a valid token is never turned away for the failures of others.
+status page       by address (accounts/peers.py), counted in the process alone: it must answer without a
+                  database.
+wrong tokens      by address. Only the refusal changes, to 429: many senders may share an address, so a
+                  valid token is never turned away for the failures of others.
 
 A bucket that is empty is read, never written: a flood of refused requests writes nothing.
 """
@@ -15,12 +16,12 @@ A bucket that is empty is read, never written: a flood of refused requests write
 from __future__ import annotations
 
 import inspect
-import ipaddress
 import math
 import threading
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from ipaddress import IPv6Address, ip_network
 from typing import Any, cast
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_async
@@ -31,6 +32,7 @@ from django.utils import timezone
 from rest_framework.permissions import SAFE_METHODS
 
 from accounts.models import ThrottleBucket, User
+from accounts.peers import client_of
 from accounts.principals import Service
 from accounts.refusals import refusal
 from majorops.lib.errors import DomainError
@@ -266,11 +268,8 @@ def _told(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
 
 
 def _network(request: HttpRequest) -> str:
-    """The peer's address; of IPv6 the /64 that one subscriber has, or there would be a bucket for each address."""
-    try:
-        peer = ipaddress.ip_address(request.META.get("REMOTE_ADDR", ""))
-    except ValueError:
-        return "unknown"
-    if isinstance(peer, ipaddress.IPv4Address):
-        return str(peer)
-    return str(peer.ipv4_mapped or ipaddress.ip_network((peer, 64), strict=False).network_address)
+    """The client's address; of IPv6 the /64 that one subscriber has, or there would be a bucket for each address."""
+    client = client_of(request)
+    if isinstance(client, IPv6Address):
+        return str(ip_network((client, 64), strict=False).network_address)
+    return str(client) if client else "unknown"

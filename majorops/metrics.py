@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
-from ipaddress import ip_address, ip_network
 
 from django.conf import settings
 from django.db.models import Count, Max
@@ -18,6 +17,7 @@ from prometheus_client.registry import Collector
 
 from accounts.middleware import NotSignedIn, open_to_anyone
 from accounts.models import User
+from accounts.peers import is_in, peer_of
 from accounts.principals import Service
 from accounts.refusals import refusal
 from accounts.roles import Can
@@ -67,11 +67,7 @@ def _is_near(request: HttpRequest) -> bool:
     """Whether the peer itself stands in a network that is let in."""
     if any(name in request.META for name in FORWARDED):
         return False
-    try:
-        peer = ip_address(request.META.get("REMOTE_ADDR", ""))
-    except ValueError:
-        return False
-    return any(peer in ip_network(network) for network in settings.MAJOROPS_METRICS_NETWORKS)
+    return is_in(peer_of(request), settings.MAJOROPS_METRICS_NETWORKS)
 
 
 def text(now: datetime) -> bytes:

@@ -63,6 +63,8 @@ PROXY_SHARED_SECRET = env.str("PROXY_SHARED_SECRET", default="")
 PROXY_TRUSTED_CIDRS = env.list("PROXY_TRUSTED_CIDRS", default=[])
 #: The server listens on a unix socket: a peer without an address is the proxy.
 PROXY_UNIX_SOCKET = env.bool("PROXY_UNIX_SOCKET", default=False)
+#: Where the proxy says whom it speaks for (accounts/peers.py). Empty: who connects is who asks.
+PROXY_CLIENT_HEADER = env.str("PROXY_CLIENT_HEADER", default="")
 
 #: Where signing out leads: a path of this site, or https. It is fixed; no request can name another.
 _LOGOUT_URLS = {"access": "/cdn-cgi/access/logout", "dev": "/who"}
@@ -363,7 +365,7 @@ def _unsafe() -> list[str]:
         problems.append(f"MAJOROPS_WEBHOOK_SECRETS: the secret of {short[0]} needs at least 16 characters.")
     if MAJOROPS_MEASURE_PER_HOUR < 1:
         problems.append("MAJOROPS_MEASURE_PER_HOUR must be at least 1.")
-    problems += _unsafe_logout()
+    problems += _unsafe_peers() + _unsafe_logout()
     if not DEBUG:
         problems += _unsafe_site() + _unsafe_transport() + _unsafe_database()
     return problems
@@ -396,12 +398,22 @@ def _unsafe_proxy() -> list[str]:
             "MAJOROPS_AUTH_MODE=proxy needs PROXY_TRUSTED_CIDRS, the addresses your proxy connects from, "
             "or PROXY_UNIX_SOCKET=1."
         )
+    return problems
+
+
+def _unsafe_peers() -> list[str]:
+    """Whose word counts for where a request comes from."""
+    problems = []
     for cidr in PROXY_TRUSTED_CIDRS:
         try:
             if ipaddress.ip_network(cidr).prefixlen == 0:
                 problems.append(f"PROXY_TRUSTED_CIDRS must not trust everyone: {cidr}.")
         except ValueError as error:
             problems.append(f"PROXY_TRUSTED_CIDRS: {error}.")
+    if PROXY_CLIENT_HEADER and not PROXY_TRUSTED_CIDRS and not PROXY_UNIX_SOCKET:
+        problems.append("PROXY_CLIENT_HEADER is believed from your proxies only: set PROXY_TRUSTED_CIDRS.")
+    if not re.fullmatch(r"[A-Za-z0-9-]*", PROXY_CLIENT_HEADER) or PROXY_CLIENT_HEADER.lower() == "forwarded":
+        problems.append("PROXY_CLIENT_HEADER is a header with addresses, such as X-Forwarded-For or Cf-Connecting-IP.")
     return problems
 
 

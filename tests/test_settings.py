@@ -63,6 +63,7 @@ def test_safe_settings_start(changes: dict[str, str]) -> None:
         ("PROXY_TRUSTED_CIDRS", "0.0.0.0/0"),
         ("PROXY_TRUSTED_CIDRS", "::/0"),
         ("PROXY_TRUSTED_CIDRS", "everywhere"),
+        ("PROXY_CLIENT_HEADER", "Forwarded"),
         ("SECRET_KEY", ""),
         ("SECRET_KEY", "short"),
         ("SECRET_KEY", "django-insecure-" + "k" * 60),
@@ -95,6 +96,7 @@ def test_unsafe_settings_do_not(name: str, value: str) -> None:
         ("ACCESS_AUD", ""),
         ("ACCESS_LEEWAY", "3600"),
         ("ACCESS_MAX_LIFETIME", "0"),
+        ("PROXY_CLIENT_HEADER", "Cf-Connecting-IP"),
     ],
 )
 def test_unsafe_access_settings_do_not(name: str, value: str) -> None:

@@ -32,6 +32,13 @@ def test_an_event_tells_who_what_and_from_where(rf: Any, mim: User, stakeholder:
     assert (event.before, event.after, event.reason) == ({"at": str(NOON)}, {"rows": 3}, "why")
 
 
+def test_behind_our_proxy_an_event_names_the_client_and_the_way(rf: Any, settings: Any) -> None:
+    settings.PROXY_CLIENT_HEADER, settings.PROXY_TRUSTED_CIDRS = "X-Forwarded-For", ["10.1.2.0/24"]
+    request = rf.get("/", REMOTE_ADDR="10.1.2.3", HTTP_X_FORWARDED_FOR="198.51.100.1, 192.0.2.7")
+    event = record(Action.EXPORT, request=request)
+    assert (event.peer, event.forwarded) == ("192.0.2.7", "198.51.100.1, 192.0.2.7; via 10.1.2.3")
+
+
 def test_a_program_is_named_by_its_integration() -> None:
     event = record(Action.EXPORT, by=Service("01HZ", "Alertmanager", frozenset()))
     assert (event.actor_kind, event.actor_id, event.actor_name) == (ActorKind.SERVICE, "01HZ", "Alertmanager")
