@@ -16,7 +16,6 @@ from accounts.models import User
 from incidents import actions, outbox, subscriptions, webhooks
 from incidents.lifecycle import Kind
 from incidents.models import Delivery, DeliveryAttempt, DeliveryState, Endpoint, Incident, Notice
-from incidents.outbox_chat import escaped_for_teams
 from incidents.outbox_rules import CHOOSABLE, Event, Wish, next_try
 from majorops.lib.outgoing import AddressRefused, NoAnswer, NotSent, post
 from tests.factories import NOON, IncidentFactory, UserFactory, at, stamp
@@ -409,28 +408,6 @@ def test_plain_http_to_this_machine_is_for_development_only(settings: Any, hook:
     settings.DEBUG = False
     with pytest.raises(webhooks.Invalid):
         endpoint(hook)
-
-
-# --- Chats ---
-
-
-def test_both_chats_say_the_same_and_nobody_is_shouted_at(hook: Hook) -> None:
-    for kind in ("slack", "teams"):
-        endpoint(hook, name=kind, kind=kind)
-    publish(IncidentFactory(title="<!channel> *bold*", kind=Kind.DRILL), "[click](https://evil.example) <@U1>")
-    outbox.deliver_due(NOON)
-    slack, teams = sorted((json.loads(heard.body) for heard in hook.heard), key=lambda body: "attachments" in body)
-    assert slack["text"] == "DRILL: &lt;!channel&gt; *bold*: Update"
-    assert {block["text"]["type"] for block in slack["blocks"] if "text" in block} == {"plain_text"}
-    card = teams["attachments"][0]["content"]
-    assert card["body"][0]["text"] == r"DRILL: \<!channel\> \*bold\*"
-    assert card["body"][2]["text"] == r"\[click\]\(https://evil.example\) \<@U1\>"
-    assert [fact["value"] for fact in card["body"][3]["facts"]][:2] == ["Critical", "Active"]
-    assert all("secret-path" not in delivery.address for delivery in Delivery.objects.all())
-
-
-def test_lists_are_no_lists_in_a_card() -> None:
-    assert escaped_for_teams("- one\n1. two") == "\\- one\n\\1. two".replace("\\1.", "\\1.")
 
 
 # --- Doors ---
