@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
 from django.conf import settings
-from django.db.models import Max, Q
+from django.db.models import Count
 from icalendar import Calendar, Event
 
 from accounts.models import User
 from accounts.roles import Can
-from incidents.models import FollowUp, Incident, LearningReview, Milestone
+from incidents.models import FollowUp, Incident, LearningReview, Milestone, PromiseMove
 from majorops.lib.visibility import visible
 
 #: Of each kind.
@@ -38,7 +39,7 @@ sources: list[Callable[[User], Iterable[Reminder]]] = []
 
 
 def reminders(user: User) -> list[Reminder]:
-    """Everything this person has to remember and may read. Four queries, and those of the apps above."""
+    """Everything this person has to remember and may read. Five queries, and those of the apps above."""
     own = [*_reviews(user), *_tasks(user), *_updates(user)]
     return own + [each for source in sources for each in source(user)]
 
@@ -61,15 +62,17 @@ def _tasks(user: User) -> Iterable[Reminder]:
 
 
 def _updates(user: User) -> Iterable[Reminder]:
-    """The next promised update of each open incident. Each milestone makes or moves one, and everybody reads those."""
-    incidents = visible(Incident.objects.active().exclude(next_update_eta=None), user)[:MOST]
-    rows = list(incidents)
-    cut = visible(Milestone.objects.filter(Q(incident__in=[row.pk for row in rows])), user).order_by()
-    made = dict(cut.values_list("incident").annotate(last=Max("sequence")))
+    """The next promised update of each open incident. Its milestones make one and its moves another time for it, and
+    everybody reads both."""
+    rows = list(visible(Incident.objects.active().exclude(next_update_eta=None), user)[:MOST])
+    said: Counter[str] = Counter()
+    for model in (Milestone, PromiseMove):
+        told = visible(model._default_manager.filter(incident__in=[row.pk for row in rows]), user).order_by()
+        said.update(dict(told.values_list("incident").annotate(Count("pk"))))
     for row in rows:
         if row.next_update_eta is not None:
             title = f"Next update: {row.title}"
-            yield Reminder(f"update-{row.pk}", made.get(row.pk, 0), row.next_update_eta, title, f"/incidents/{row.pk}/")
+            yield Reminder(f"update-{row.pk}", said[row.pk], row.next_update_eta, title, f"/incidents/{row.pk}/")
 
 
 def as_ical(reminders: Iterable[Reminder], now: datetime) -> bytes:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from django.core.signing import BadSignature, Signer
 from django.urls import reverse
 
-from incidents.models import CalendarFeed, SurveyInvitation
+from incidents.models import CalendarFeed, Incident, SurveyInvitation
+from majorops.lib.visibility import visible
 
 _SURVEYS = Signer(salt="majorops.survey", sep=".")
 _CALENDARS = Signer(salt="majorops.calendar", sep=".")
@@ -20,9 +21,12 @@ def path_of(invitation: SurveyInvitation) -> str:
 
 
 def invitation_of(token: str) -> SurveyInvitation | None:
-    """The invitation that a link was signed for, while its person may still sign in."""
+    """The invitation that a link was signed for, while its person may sign in and the incident exists for them."""
     rows = SurveyInvitation.objects.select_related("incident", "user")
-    return rows.filter(pk=_signed(_SURVEYS, token), user__is_active=True).first()
+    found = rows.filter(pk=_signed(_SURVEYS, token), user__is_active=True).first()
+    if found is None or not visible(Incident.objects.filter(pk=found.incident_id), found.user).exists():
+        return None
+    return found
 
 
 def feed_token(feed: CalendarFeed) -> str:
