@@ -18,7 +18,7 @@ from incidents.actions import Stamp
 from incidents.alerts import deciding
 from incidents.board import SHAPES, Badge, severity_badge
 from incidents.errors import AlreadyOpen
-from incidents.forms import Form
+from incidents.forms.core import Form
 from incidents.lifecycle import Severity
 from incidents.models import Incident, SourceAlert
 from incidents.pages import page, person, stamp

@@ -19,7 +19,7 @@ from incidents import actions, live
 from incidents.actions import Stamp
 from incidents.actions.audience import own_questions
 from incidents.brief import Brief, brief
-from incidents.forms import QuestionForm
+from incidents.forms.entries import QuestionForm
 from incidents.models import Incident, Milestone, ReadReceipt, Source
 from incidents.pages import Page, asked_incident, page, person
 from incidents.viewing import audience_for

@@ -17,7 +17,7 @@ from accounts.refusals import refusal
 from accounts.roles import Can
 from incidents import actions
 from incidents.calendar import as_ical, reminders
-from incidents.forms import Form
+from incidents.forms.core import Form
 from incidents.models import CalendarFeed
 from incidents.pages import NothingHere, page, person, stamp
 from incidents.survey_links import feed_of, feed_token

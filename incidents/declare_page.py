@@ -20,7 +20,7 @@ from incidents import actions
 from incidents.alike import likeness
 from incidents.board import Row, rows
 from incidents.errors import AlreadyOpen
-from incidents.forms import DeclareForm
+from incidents.forms.facts import DeclareForm
 from incidents.models import Incident, IncidentQuerySet
 from incidents.pages import page, person, stamp
 from incidents.viewing import incidents_for

@@ -9,21 +9,12 @@ from typing import Any
 from accounts.models import User
 from incidents.audience import Audience
 from incidents.board import Board, Fact, board
-from incidents.forms import (
-    AdvanceForm,
-    AnswerForm,
-    EditForm,
-    Form,
-    LogForm,
-    MilestoneForm,
-    MoveForm,
-    PageForm,
-    PromiseForm,
-    ResponderLogForm,
-    RoleForm,
-    StandDownForm,
-    UpdateForm,
-)
+from incidents.forms.core import Form
+from incidents.forms.entries import LogForm, ResponderLogForm, UpdateForm
+from incidents.forms.facts import EditForm
+from incidents.forms.people import AnswerForm, PageForm, RoleForm, StandDownForm
+from incidents.forms.phases import AdvanceForm
+from incidents.forms.promises import MilestoneForm, MoveForm, PromiseForm
 from incidents.lifecycle import Status
 from incidents.models import Incident
 from incidents.viewing import audience_for

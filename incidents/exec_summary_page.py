@@ -18,7 +18,7 @@ from incidents import actions, drafter
 from incidents.actions import Stamp
 from incidents.board import severity_badge
 from incidents.executive import facts_of, summary_of
-from incidents.forms import SummaryForm
+from incidents.forms.facts import SummaryForm
 from incidents.models import ExecSummary, Incident, Origin, Source
 from incidents.pages import asked_incident, page, person
 from majorops.lib.errors import DomainError

@@ -15,13 +15,13 @@ from accounts.models import User
 from accounts.roles import Can
 from incidents import actions
 from incidents.board import severity_badge
-from incidents.forms import Form
+from incidents.forms.core import Form
+from incidents.forms.links import LinkForm, PastForm, UnlinkForm
 from incidents.lifecycle import Severity
 from incidents.links import SEEN_FROM_THERE, LinkKind
 from incidents.models import Incident, IncidentLink
 from incidents.pages import asked_incident, page, person, stamp
 from incidents.past import PastIncident
-from incidents.review_forms import LinkForm, PastForm, UnlinkForm
 from incidents.viewing import incidents_for
 from majorops.lib.errors import DomainError
 from majorops.lib.ulid import new_ulid

@@ -34,7 +34,7 @@ from incidents.board import (
     quoted_line,
     severity_badge,
 )
-from incidents.forms import MilestoneForm
+from incidents.forms.promises import MilestoneForm
 from incidents.logbook import Reader, entry_of, with_corrections
 from incidents.models import Incident, MilestoneDraft
 from incidents.pages import asked_incident, page, person, stamp

@@ -15,7 +15,7 @@ from accounts.permissions import page_for
 from accounts.refusals import refusal
 from accounts.roles import Can
 from incidents.actions import Stamp
-from incidents.forms import Form
+from incidents.forms.core import Form
 from incidents.models import Incident, Source
 from incidents.viewing import incidents_for
 from majorops.lib.errors import DomainError

@@ -22,13 +22,16 @@ from accounts.roles import Can
 from accounts.serializers import Person
 from incidents import actions
 from incidents.actions import Stamp
+from incidents.actions.reviews import PUBLIC_LENGTH
 from incidents.api import ONE, READS, Door, IfMatchMissing
 from incidents.follow_ups import FollowUpState, FollowUpType, Priority
 from incidents.models import FollowUp, LearningReview, Source
 from incidents.pages import NothingHere
 from incidents.review import ReviewState
+from incidents.status_read import review_needs_a_yes
 from incidents.survey_answers import latest_of
 from incidents.survey_links import invitation_of
+from incidents.viewing import check_may_publish
 from majorops.lib.errors import Invalid
 from majorops.lib.fields import Body, OneOf, Shown, Text, Time, Whole, by_value
 from majorops.lib.paging import NewestFirst
@@ -51,6 +54,7 @@ class ReviewShown(Shown):
     published_at = Time(allow_null=True, help_text="When it was first published.")
     factors = serializers.SerializerMethodField(help_text="Slugs of the contributing factors.")
     sections = SectionShown(many=True)
+    public_text = serializers.CharField(help_text="What the status page shows of it, once it is published.")
     version = serializers.IntegerField()
 
     @extend_schema_field(serializers.ListField(child=serializers.CharField()))
@@ -76,6 +80,9 @@ class ReviewBody(Body):
     """What to change: what it says, or its state."""
 
     sections = serializers.DictField(child=Text(allow_blank=True), required=False, help_text="{key: text}")
+    public_text = Text(
+        max_length=PUBLIC_LENGTH, allow_blank=True, required=False, help_text="Needs the right to publish."
+    )
     owner = Person(allow_null=True, required=False)
     state = OneOf(ReviewState, shown=by_value, required=False)
     reason = Text(max_length=500, allow_blank=True, required=False, help_text="Needed to go back.")
@@ -133,7 +140,8 @@ class Review(Door):
     @extend_schema(request=ReviewBody, parameters=[OpenApiParameter("If-Match", str, "header", required=True)])
     def patch(self, request: Request, incident_id: str) -> Response:
         """Change the texts and the owner, or move it to another state. Needs If-Match."""
-        if not visible(LearningReview.objects.filter(incident=self.incident), self.sender).exists():
+        review = visible(LearningReview.objects.filter(incident=self.incident), self.sender).first()
+        if review is None:
             raise Http404
         if "If-Match" not in request.headers:
             raise IfMatchMissing
@@ -143,6 +151,8 @@ class Review(Door):
         version = None if tag == "*" else int(tag) if tag.isdecimal() else 0
         if state and said:
             raise Invalid("Send the state by itself, after the words.", field="state")
+        if "public_text" in said or (state == ReviewState.PUBLISHED and review_needs_a_yes(self.incident, review)):
+            check_may_publish(self.sender)
         if state:
             actions.move_review(self.incident, state, reason=reason, stamp=stamp, expected_version=version)
         else:

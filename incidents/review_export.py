@@ -40,6 +40,8 @@ def markdown(
         yield f"- Contributing factors: {factors}\n"
     for section in review.sections:
         yield f"\n## {_plain(str(section['title']))}\n\n{str(section['text']).strip() or '(not written)'}\n"
+    if review.public_text:
+        yield f"\n## For the public status page\n\n{review.public_text}\n"
     if shown := list(figures):
         yield "\n## Figures\n\n| KPI | Value |\n|---|---|\n"
         yield from (f"| {_cell(each.name)} | {_cell(each.value)} |\n" for each in shown)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import copy
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import wraps
 from typing import Any
 
+from django.conf import settings
 from django.contrib import messages
 from django.core.paginator import Paginator
 from django.http import Http404, HttpRequest, HttpResponse
@@ -26,13 +28,15 @@ from incidents.actions.reviews import missing_of
 from incidents.board import Badge, severity_badge
 from incidents.exports import download
 from incidents.follow_ups import OVER, FollowUpState, is_overdue
-from incidents.forms import Form
+from incidents.forms.core import Form
+from incidents.forms.reviews import FollowUpEditForm, FollowUpForm, MoveForm, ReviewForm
 from incidents.models import ContributingFactor, FollowUp, Incident, LearningReview, ReviewRevision
 from incidents.pages import Page, asked_incident, page, person, stamp
 from incidents.review import ReviewDue, ReviewState, due_state
 from incidents.review_export import figures_of, markdown
-from incidents.review_forms import FollowUpEditForm, FollowUpForm, MoveForm, ReviewForm
 from incidents.similar import similar_to
+from incidents.status_page import publish_preview
+from incidents.status_read import SHOWN_KINDS, review_needs_a_yes
 from majorops.lib.errors import DomainError
 from majorops.lib.visibility import visible
 
@@ -258,6 +262,9 @@ def move(request: HttpRequest, shown: LearningReview, now: datetime) -> HttpResp
     publishes = ReviewState.PUBLISHED in (said["state"], shown.state) or said["state"] == ReviewState.DRAFT
     if publishes and not rights(person(request), shown).may_publish:
         return refusal(request, RoleRequired.to(Can.COMMAND))
+    goes_public = said["state"] == ReviewState.PUBLISHED and review_needs_a_yes(shown.incident, shown)
+    if settings.MAJOROPS_STATUS_PAGE and goes_public and CONFIRMED not in request.POST:
+        return _ask_to_publish(request, shown, now)
     try:
         moved = actions.move_review(
             shown.incident,
@@ -271,6 +278,28 @@ def move(request: HttpRequest, shown: LearningReview, now: datetime) -> HttpResp
         return _review_page(request, shown, now, move=form, status=error.status)
     messages.success(request, f"The review is now: {moved.get_state_display()}.")
     return redirect("incidents:review", shown.incident.pk)
+
+
+#: What the form sends after the person has seen what anybody will read.
+CONFIRMED = "publish_confirmed"
+
+
+def _ask_to_publish(request: HttpRequest, shown: LearningReview, now: datetime) -> HttpResponse:
+    """Shows exactly what the status page will show of the incident with its review. The yes sends the form again."""
+    incident, published = shown.incident, copy(shown)
+    published.published_at = shown.published_at or now
+    context = {
+        "incident": incident,
+        "severity": severity_badge(incident.severity),
+        "kept": [("state", ReviewState.PUBLISHED.value), ("version", shown.version)],
+        "confirmed": CONFIRMED,
+        "is_drill": incident.kind not in SHOWN_KINDS,
+        "action": reverse("incidents:review-move", args=[incident.pk]),
+        "back": reverse("incidents:review", args=[incident.pk]),
+        "next": "The rest of the review stays inside.",
+        **publish_preview(incident, {}, person(request), published),
+    }
+    return render(request, "status/publish.html", context)
 
 
 @_writing()

@@ -12,7 +12,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.template import loader
 from django.utils import timezone
 from django.utils.cache import get_conditional_response
-from django.views.decorators.http import require_safe
+from django.views.decorators.http import require_http_methods
 
 from accounts.middleware import for_all_alike
 from accounts.refusals import wants_page
@@ -22,6 +22,15 @@ from majorops.lib.errors import DomainError
 from majorops.lib.problems import problem_response
 
 Door = Callable[..., HttpResponse]
+
+
+#: What browsers ask before they let a page of another site ask with an ETag.
+TO_ANY_SITE = {
+    "Access-Control-Allow-Origin": "*",
+    "Access-Control-Allow-Methods": "GET, HEAD",
+    "Access-Control-Allow-Headers": "If-None-Match, Cache-Control",
+    "Access-Control-Max-Age": "86400",
+}
 
 
 class NothingToShow(DomainError):
@@ -38,11 +47,13 @@ def status_door(answer: Callable[..., HttpResponse]) -> Door:
     """
 
     @for_all_alike
-    @require_safe
+    @require_http_methods(["GET", "HEAD", "OPTIONS"])
     @wraps(answer)
     def door(request: HttpRequest, **route: Any) -> HttpResponse:
         if not settings.MAJOROPS_STATUS_PAGE:
             raise Http404
+        if request.method == "OPTIONS":
+            return HttpResponse(status=204, headers=TO_ANY_SITE)
         reading = read(timezone.now())
         if reading is None:
             return _nothing(request)
@@ -57,10 +68,9 @@ def _cacheable(request: HttpRequest, made: HttpResponse, reading: Reading) -> Ht
     if made.status_code == 200:
         made["ETag"] = f'"{hashlib.sha256(made.content).hexdigest()[:32]}"'
     made["Cache-Control"] = f"public, max-age={int(FRESH.total_seconds())}"
-    made["Access-Control-Allow-Origin"] = "*"
     answer = get_conditional_response(request, etag=made.get("ETag"), response=made) or made
-    if isinstance(answer, HttpResponse) and answer is not made:
-        answer["Access-Control-Allow-Origin"] = "*"
+    answer["Access-Control-Allow-Origin"] = "*"
+    answer["Access-Control-Expose-Headers"] = "ETag, Age"
     if reading.is_stale:
         answer["Age"] = str(int(reading.age.total_seconds()))
         answer["Warning"] = '110 - "Response is Stale"'
@@ -72,6 +82,7 @@ def _nothing(request: HttpRequest) -> HttpResponse:
         response = page("status/nothing.html", Board(), status=503)
     else:
         response = problem_response(request, NothingToShow())
+    response["Access-Control-Allow-Origin"] = "*"
     response["Retry-After"] = str(int(FRESH.total_seconds()))
     return response
 

@@ -41,7 +41,7 @@ def feed(request: HttpRequest, reading: Reading) -> HttpResponse:
         author_name=name,
         updated_at=reading.updated_at,
     )
-    said = [(word, incident) for incident in reading.board.incidents for word in incident.words]
+    said = [(word, incident) for incident in reading.board.incidents for word in incident.said]
     for word, incident in sorted(said, key=lambda pair: pair[0].said_at, reverse=True)[:ENTRIES]:
         _add(told, word, incident, base + reverse("status:incident", args=[incident.id]))
     return HttpResponse(told.writeString("utf-8"), content_type="application/atom+xml; charset=utf-8")

@@ -85,7 +85,7 @@ class Teller:
         return {
             "id": incident.id,
             "name": incident.name,
-            "status": incident.state,
+            "status": incident.told_state,
             "created_at": iso(incident.started_at),
             "updated_at": iso(incident.updated_at),
             "monitoring_at": _when(incident.monitoring_at),
@@ -94,7 +94,7 @@ class Teller:
             "shortlink": self.base + reverse("status:incident", args=[incident.id]),
             "started_at": iso(incident.started_at),
             "page_id": self.page_id,
-            "incident_updates": [self.word(word, incident) for word in incident.words],
+            "incident_updates": [self.word(word, incident) for word in incident.said],
             "components": [self.component(component) for component in self.board.named(incident.components)],
             "reminder_intervals": None,
         }

@@ -12,7 +12,7 @@ from django.core.paginator import EmptyPage, PageNotAnInteger, Paginator
 from django.http import HttpRequest, HttpResponse
 
 from accounts.visibility import Viewer
-from incidents.models import Incident
+from incidents.models import Incident, LearningReview
 from incidents.status_door import page, status_door
 from incidents.status_read import known_components, preview
 from incidents.status_rules import Board, Component, Health, Impact, PublicIncident, days
@@ -140,8 +140,10 @@ def _absent(reading: Reading) -> HttpResponse:
     return page("status/absent.html", reading.board, status=404, **_frame(reading))
 
 
-def publish_preview(incident: Incident, changes: Mapping[str, object], viewer: Viewer) -> dict[str, Any]:
-    """For the question before publishing: the incident as the page will show it."""
+def publish_preview(
+    incident: Incident, changes: Mapping[str, object], viewer: Viewer, review: LearningReview | None = None
+) -> dict[str, Any]:
+    """For the question before publishing: the incident as the page will show it, with this review."""
     components = tuple(known_components())
-    shown = preview(incident, changes, components, viewer)
+    shown = preview(incident, changes, components, viewer, review)
     return {"card": card(shown, Board((shown,), components)), "site": settings.MAJOROPS_STATUS_NAME}

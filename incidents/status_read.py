@@ -10,12 +10,15 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from copy import copy
+from datetime import datetime
+from typing import cast
 
 from django.db.models import Q, QuerySet
 
 from accounts.visibility import Viewer
 from incidents.lifecycle import Kind, Severity, Verb, Visibility
-from incidents.models import Incident, Milestone, StatusComponent, StatusUpdate, TimelineEvent
+from incidents.models import Incident, LearningReview, Milestone, StatusComponent, StatusUpdate, TimelineEvent
+from incidents.review import ReviewState
 from incidents.status_rules import (
     IMPACTS,
     Board,
@@ -36,6 +39,8 @@ KEPT = 1000
 SHOWN_KINDS = (Kind.REAL, Kind.BACKFILLED)
 #: The name of an incident that was given none for the public.
 NEUTRAL = "Incident"
+#: What stands above the words of a review.
+LEARNED = "What we learned"
 #: What a change of a published incident puts before everybody's eyes.
 PUBLIC_TEXTS = ("publish_status", "public_title", "customer_impact_summary")
 
@@ -46,11 +51,12 @@ COLUMNS = (
 
 
 def published() -> Board:
-    """The whole board. Five queries, however many incidents there are."""
+    """The whole board. Six queries, however many incidents there are."""
     rows = list(published_incidents().only(*COLUMNS)[:KEPT])
     components = tuple(known_components())
-    said, moved = _said(rows, None), _moved(rows)
-    return Board(tuple(_public(row, said[row.pk], moved[row.pk], components) for row in rows), components)
+    said, moved, learned = _said(rows, None), _moved(rows), _learned(rows, None)
+    incidents = (_public(row, said[row.pk], moved[row.pk], components, learned.get(row.pk)) for row in rows)
+    return Board(tuple(incidents), components)
 
 
 def published_incidents() -> QuerySet[Incident]:
@@ -59,13 +65,19 @@ def published_incidents() -> QuerySet[Incident]:
 
 
 def preview(
-    incident: Incident, changes: Mapping[str, object], components: Iterable[Component], viewer: Viewer
+    incident: Incident,
+    changes: Mapping[str, object],
+    components: Iterable[Component],
+    viewer: Viewer,
+    review: LearningReview | None = None,
 ) -> PublicIncident:
-    """Exactly what the page will show of this incident, once `changes` are written and it is published."""
+    """Exactly what the page will show of this incident, once `changes` are written and it is published, and `review`
+    with it."""
     row = copy(incident)
     for name, value in changes.items():
         setattr(row, name, value)
-    return _public(row, _said([row], viewer)[row.pk], _moved([row])[row.pk], components)
+    learned = review or _learned([row], viewer).get(row.pk)
+    return _public(row, _said([row], viewer)[row.pk], _moved([row])[row.pk], components, learned)
 
 
 def known_components() -> list[Component]:
@@ -84,8 +96,17 @@ def needs_a_yes(incident: Incident, changes: Mapping[str, object]) -> bool:
     return is_public and bool(becomes) and not changes.get("restricted", incident.restricted)
 
 
+def review_needs_a_yes(incident: Incident, review: LearningReview) -> bool:
+    """Whether publishing this review puts words on the internet."""
+    return bool(review.public_text) and incident.publish_status and not incident.restricted
+
+
 def _public(
-    row: Incident, words: list[tuple[str, StatusUpdate | Milestone]], moves: list[Move], known: Iterable[Component]
+    row: Incident,
+    words: list[tuple[str, StatusUpdate | Milestone]],
+    moves: list[Move],
+    known: Iterable[Component],
+    review: LearningReview | None,
 ) -> PublicIncident:
     state = state_of(row.status, row.phase)
     return PublicIncident(
@@ -100,6 +121,7 @@ def _public(
         next_update_at=row.next_update_eta if state != State.RESOLVED else None,
         components=tuple(component.id for component in known if _touches(row.affected_systems, component)),
         words=tuple(_word(row, title, said, moves) for title, said in words),
+        review=_review_word(row, review) if review and state == State.RESOLVED else None,
     )
 
 
@@ -110,7 +132,18 @@ def _touches(systems: Iterable[str], component: Component) -> bool:
 
 def _word(row: Incident, title: str, said: StatusUpdate | Milestone, moves: list[Move]) -> Word:
     body = said.body if isinstance(said, Milestone) else said.content
-    return Word(_word_id(row, said), title, body, state_at(moves, said.created_at), said.created_at)
+    state = state_at(moves, said.created_at)
+    # The last milestone is called "Resolved" where nobody called it otherwise: its state says that already.
+    headline = "" if title.casefold() == state else title
+    return Word(_word_id(row, said), headline, body, state, said.created_at)
+
+
+def _review_word(row: Incident, review: LearningReview) -> Word:
+    """Another text is another word, so that those who read the first are told."""
+    learned = hashlib.sha256(f"{row.public_id}/{review.pk}/{review.public_text}".encode()).hexdigest()[:32]
+    # What is published says when.
+    said_at = cast(datetime, review.published_at)
+    return Word(learned, LEARNED, review.public_text, State.POSTMORTEM, said_at)
 
 
 def _word_id(row: Incident, said: StatusUpdate | Milestone) -> str:
@@ -131,6 +164,13 @@ def _said(rows: list[Incident], viewer: Viewer) -> dict[str, list[tuple[str, Sta
     for words in found.values():
         words.sort(key=lambda pair: (pair[1].created_at, pair[1].pk), reverse=True)
     return found
+
+
+def _learned(rows: list[Incident], viewer: Viewer) -> dict[str, LearningReview]:
+    """The published review of each incident that has words for the public."""
+    reviews = visible(LearningReview.objects.filter(incident__in=[row.pk for row in rows]), viewer)
+    public = reviews.filter(state=ReviewState.PUBLISHED).exclude(public_text="")
+    return {each.incident_id: each for each in public.only("incident_id", "public_text", "published_at")}
 
 
 def _moved(rows: list[Incident]) -> dict[str, list[Move]]:

@@ -23,6 +23,8 @@ class State(StrEnum):
     IDENTIFIED = "identified"
     MONITORING = "monitoring"
     RESOLVED = "resolved"
+    #: Resolved, and what was learned from it is public.
+    POSTMORTEM = "postmortem"
 
 
 class Impact(StrEnum):
@@ -143,19 +145,27 @@ class PublicIncident:
     components: tuple[str, ...]
     #: Newest first.
     words: tuple[Word, ...]
+    #: What was learned, in the words for the public.
+    review: Word | None = None
 
     @property
     def is_open(self) -> bool:
         return self.state != State.RESOLVED
 
     @property
-    def newest(self) -> Word | None:
-        return self.words[0] if self.words else None
+    def said(self) -> tuple[Word, ...]:
+        """All that was said of it, the review first."""
+        return (self.review, *self.words) if self.review else self.words
+
+    @property
+    def told_state(self) -> State:
+        """For programs, to which a review is a state of its own."""
+        return State.POSTMORTEM if self.review else self.state
 
     @property
     def updated_at(self) -> datetime:
         """The last thing that was said or happened. Never in the future: the promise does not count."""
-        told = [self.started_at, self.resolved_at, self.monitoring_at, *(word.said_at for word in self.words)]
+        told = [self.started_at, self.resolved_at, self.monitoring_at, *(word.said_at for word in self.said)]
         return max(at for at in told if at is not None)
 
     @property

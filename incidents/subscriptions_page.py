@@ -18,7 +18,7 @@ from accounts.refusals import refusal
 from accounts.roles import Can
 from incidents import subscriptions
 from incidents.board import severity_badge
-from incidents.forms import Form
+from incidents.forms.core import Form
 from incidents.lifecycle import Severity
 from incidents.models import Subscription
 from incidents.outbox_rules import Wish

@@ -23,12 +23,12 @@ from accounts.roles import Can
 from incidents import actions
 from incidents.actions import Stamp
 from incidents.board import severity_badge
+from incidents.forms.reviews import AnswerSurveyForm, AskForm
 from incidents.lifecycle import Status
 from incidents.models import Incident, Source, SurveyInvitation, SurveyResponse
 from incidents.pages import NothingHere, asked_incident, page, person, stamp
-from incidents.review_forms import AnswerSurveyForm, AskForm
 from incidents.survey import check_open
-from incidents.survey_answers import latest_of, result_of
+from incidents.survey_answers import counted, latest_of, result_of
 from incidents.survey_links import invitation_of, path_of
 from majorops.lib.errors import DomainError
 from majorops.lib.visibility import visible
@@ -50,8 +50,6 @@ def answer(request: HttpRequest, token: str) -> HttpResponse:
     invitation, now = invitation_of(token), timezone.now()
     if invitation is None:
         return refusal(request, NothingHere("This link is not complete. Copy it again from where you got it."))
-    if not visible(Incident.objects.filter(pk=invitation.incident_id), invitation.user).exists():
-        return refusal(request, NothingHere())
     closed = _closed(invitation, now)
     if request.method == "GET":
         return _survey_page(request, invitation, now, closed=closed)
@@ -138,8 +136,10 @@ def survey(request: HttpRequest, incident_id: str) -> HttpResponse:
 def _results(request: HttpRequest, incident: Incident, form: AskForm, status: int = 200) -> HttpResponse:
     user = person(request)
     asked = visible(SurveyInvitation.objects.filter(incident=incident).select_related("user"), user)
-    answers = visible(SurveyResponse.objects.filter(invitation__incident=incident), user)
-    comments = sorted({row.comment for row in answers if row.comment})
+    shown = set(
+        visible(SurveyResponse.objects.filter(invitation__incident=incident), user).values_list("pk", flat=True)
+    )
+    comments = sorted({row.comment for row in counted(incident) if row.comment and row.pk in shown})
     context = {
         "incident": incident,
         "severity": severity_badge(incident.severity),

@@ -28,25 +28,12 @@ from incidents.audience import Audience
 from incidents.board import board, missing_before_resolve, severity_badge
 from incidents.desk import command_page
 from incidents.errors import IncidentChanged
-from incidents.forms import (
-    AdvanceForm,
-    AnswerForm,
-    CorrectForm,
-    EditForm,
-    Form,
-    LogForm,
-    MilestoneForm,
-    MoveForm,
-    PageForm,
-    PromiseForm,
-    ReopenForm,
-    ResolveForm,
-    ResponderLogForm,
-    RoleForm,
-    StandDownForm,
-    StatusForm,
-    UpdateForm,
-)
+from incidents.forms.core import Form
+from incidents.forms.entries import CorrectForm, LogForm, ResponderLogForm, UpdateForm
+from incidents.forms.facts import EditForm
+from incidents.forms.people import AnswerForm, PageForm, RoleForm, StandDownForm
+from incidents.forms.phases import AdvanceForm, ReopenForm, ResolveForm, StatusForm
+from incidents.forms.promises import MilestoneForm, MoveForm, PromiseForm
 from incidents.lifecycle import CommandRole, Phase, Status
 from incidents.links import is_same_incident
 from incidents.logbook import Reader, entry_of, with_corrections
@@ -377,6 +364,10 @@ def edit(request: HttpRequest, incident: Incident, now: datetime) -> HttpRespons
 
 #: What the form sends after the person has seen what anybody will read.
 CONFIRMED = "publish_confirmed"
+FROM_NOW_ON = (
+    "Every milestone and every public update that you publish from now on is added to it at once, and what the "
+    "learning review says for the public once that is published."
+)
 
 
 def _ask_to_publish(request: HttpRequest, incident: Incident, form: EditForm) -> HttpResponse:
@@ -384,6 +375,8 @@ def _ask_to_publish(request: HttpRequest, incident: Incident, form: EditForm) ->
     shown = publish_preview(incident, form.changes, person(request))
     kept = [(name, value) for name, values in request.POST.lists() for value in values if name != "csrfmiddlewaretoken"]
     context = {"kept": kept, "confirmed": CONFIRMED, "is_drill": incident.kind not in SHOWN_KINDS, **shown}
+    back = reverse("incidents:edit", args=[incident.pk])
+    context |= {"action": back, "back": back, "next": FROM_NOW_ON}
     return _form_page(request, "status/publish.html", incident, form, status=200, **context)
 
 

@@ -209,10 +209,11 @@ def _known(rows: Rows, viewer: object) -> Rows:
 
 
 def _reviews(rows: QuerySet[LearningReview], viewer: object) -> QuerySet[LearningReview]:
-    """While it is written: for internal readers and those named in it. Executives read what is published."""
-    if not may(viewer, Can.READ_INCIDENTS):
-        return rows.none()
+    """While it is written: for internal readers and those named in it. Executives read what is published; somebody
+    unknown, of published incidents, what was written for them."""
     seen = _of_visible(rows, viewer)
+    if not may(viewer, Can.READ_INCIDENTS):
+        return seen.filter(state=ReviewState.PUBLISHED).exclude(public_text="")
     if may(viewer, Can.READ_INTERNAL):
         return seen
     published = Q(state=ReviewState.PUBLISHED) if may(viewer, Can.READ_EXECUTIVE) else Q(pk__in=())
@@ -339,7 +340,7 @@ SIGHTS: dict[type[Model], Sight] = {
     ContributingFactor: Sight(_known, _columns(ContributingFactor, columns(ContributingFactor))),
     LearningReview: Sight(
         _reviews,
-        _columns(LearningReview, columns(LearningReview)),
+        _columns(LearningReview, columns(LearningReview), frozenset({"public_text", "published_at"})),
         filters=frozenset({"state", "due_at"}),
         orders=frozenset({"due_at", "id"}),
     ),

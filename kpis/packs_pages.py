@@ -16,7 +16,7 @@ from django.views.decorators.http import require_GET, require_http_methods
 from accounts.permissions import required
 from accounts.refusals import refusal
 from accounts.roles import Can
-from incidents.forms import Form
+from incidents.forms.core import Form
 from incidents.pages import page, person
 from kpis.evidence import Evidence
 from kpis.facts import ingest

@@ -11,7 +11,7 @@ from django.views.decorators.http import require_GET, require_http_methods
 
 from accounts.refusals import refusal
 from accounts.roles import Can
-from incidents.forms import Form
+from incidents.forms.core import Form
 from incidents.pages import page, person
 from kpis import exports, personal
 from kpis.actions import Editor

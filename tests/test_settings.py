@@ -96,11 +96,15 @@ def test_unsafe_settings_do_not(name: str, value: str) -> None:
         ("ACCESS_AUD", ""),
         ("ACCESS_LEEWAY", "3600"),
         ("ACCESS_MAX_LIFETIME", "0"),
-        ("PROXY_CLIENT_HEADER", "Cf-Connecting-IP"),
     ],
 )
 def test_unsafe_access_settings_do_not(name: str, value: str) -> None:
     refuses(start(**{**ACCESS, name: value}), name)
+
+
+def test_a_header_that_anybody_could_write_is_believed_from_nobody() -> None:
+    told = {**ACCESS, "PROXY_CLIENT_HEADER": "Cf-Connecting-IP", "PROXY_TRUSTED_CIDRS": ""}
+    refuses(start(**told), "PROXY_CLIENT_HEADER")
 
 
 def refuses(refused: subprocess.CompletedProcess[str], name: str) -> None:

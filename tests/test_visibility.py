@@ -18,7 +18,7 @@ from accounts.principals import Service
 from accounts.visibility import Viewer
 from incidents import actions
 from incidents.errors import AlreadyOpen
-from incidents.models import Incident, Participant, StatusUpdate, TeamPage, TimelineEvent
+from incidents.models import Incident, LearningReview, Participant, StatusUpdate, TeamPage, TimelineEvent
 from incidents.viewing import PUBLISHED, check_may_edit
 from kpis.compute import backfill
 from kpis.models import KpiDefinition, KpiObservation
@@ -293,6 +293,28 @@ def test_somebody_unknown_sees_what_was_published(viewer: Viewer, db: None) -> N
     assert readable(Incident, viewer, shown) == PUBLISHED
     for model in (User, Team, TimelineEvent, TeamPage, KpiDefinition, KpiObservation):
         assert not visible(model.objects.all(), viewer).exists()
+
+
+@pytest.mark.parametrize(
+    ("incident", "review", "count"),
+    [
+        ({}, {}, 1),
+        ({}, {"state": "in_review"}, 0),
+        ({}, {"public_text": ""}, 0),
+        ({"publish_status": False}, {}, 0),
+        ({"restricted": True}, {}, 0),
+    ],
+)
+def test_somebody_unknown_reads_of_reviews_what_was_written_for_them(
+    incident: dict[str, object], review: dict[str, object], count: int, mim: User
+) -> None:
+    about = IncidentFactory(
+        **{"publish_status": True, "status": "resolved", "phase": 8, "resolved_at": NOON, **incident}
+    )
+    told = {"state": "published", "published_at": NOON, "owner": mim, "due_at": NOON, "public_text": "A disk failed."}
+    LearningReview.objects.create(incident=about, **{**told, **review})
+    assert visible(LearningReview.objects.all(), None).count() == count
+    assert readable(LearningReview, None, about.review) == {"public_text", "published_at"}
 
 
 def test_a_called_engineer_reads_that_log_only(engineer: User) -> None:

@@ -15,6 +15,7 @@ from accounts.roles import Role
 from incidents import actions
 from incidents.models import (
     Incident,
+    LearningReview,
     Participant,
     RoleAssignment,
     StatusUpdate,
@@ -164,6 +165,7 @@ def plant(world: World, role: str) -> None:
     for definition in KpiDefinition.objects.computable():
         backfill(definition, as_of=AS_OF)
     _plant_columns(world, role)
+    _plant_reviews(world)
     network = TeamFactory(slug="zq7-secret", name=f"{MARK} team", on_call_contact=MARK)
     TeamAlias.objects.create(team=network, alias=f"{MARK} alias")
     Membership.objects.create(team=network, user=world.people["mim"])
@@ -180,6 +182,7 @@ def plant(world: World, role: str) -> None:
 def plant_inside(world: World) -> None:
     """Everything that the anonymous status page does not show, of published incidents too."""
     _plant_restricted(world)
+    _plant_reviews(world)
     network = TeamFactory(slug="zq7-secret", name=f"{MARK} team", on_call_contact=MARK)
     inside = {
         "title": f"{MARK} title", "bridge_url": f"https://meet.example.com/{MARK}", "affected_systems": [MARK],
@@ -217,6 +220,15 @@ def _plant_restricted(world: World) -> None:
     Participant.objects.create(incident=incident, user=mim)
     actions.resolve(incident, summary=f"{MARK} over", stamp=stamp(mim, begins + timedelta(minutes=10)))
     RoleAssignment.objects.create(incident=incident, role="mim", user=mim, name=MARK, assumed_at=begins)
+
+
+def _plant_reviews(world: World) -> None:
+    """Words for the public where nobody reads them: of a review that is not published, and of a secret incident."""
+    mim = world.people["mim"]
+    secret = {"sections": [{"key": "summary", "title": MARK, "text": MARK, "required": True}], "public_text": MARK}
+    rows = LearningReview.objects.filter
+    assert rows(incident=world.done).update(state="in_review", owner=mim, version=7, **secret)
+    assert rows(incident=world.restricted_id).update(state="published", owner=mim, published_at=NOW, **secret)
 
 
 def _plant_columns(world: World, role: str) -> None:

@@ -42,8 +42,10 @@ from incidents.review_draft import Line, Record, drafted
 from majorops.lib.errors import Invalid
 from majorops.lib.text import clean_text
 
-#: What edit_review takes beside the texts of sections.
-FIELDS = ("owner", "factors", "sections")
+#: What edit_review takes.
+FIELDS = ("owner", "factors", "sections", "public_text")
+#: Characters of what anybody reads of a review.
+PUBLIC_LENGTH = 5_000
 #: What a follow-up is made of.
 OF_FOLLOW_UP = ("title", "details", "type", "priority", "owner", "due_on", "state")
 
@@ -144,7 +146,7 @@ def _line(event: TimelineEvent) -> Line:
 def edit_review(
     incident: Incident, changes: Mapping[str, object], *, stamp: Stamp, expected_version: int | None = None
 ) -> LearningReview:
-    """Changes texts (`sections`: {key: text}), the owner, or the factors. No change writes nothing.
+    """Changes texts (`sections`: {key: text}, `public_text`), the owner, or the factors. No change writes nothing.
 
     Raises ReviewIsPublished, ReviewChanged.
     """
@@ -155,6 +157,9 @@ def edit_review(
     if "sections" in changes:
         check_text_may_change(ReviewState(review.state))
         wanted["sections"] = _texts(review, changes["sections"])
+    if "public_text" in changes:
+        check_text_may_change(ReviewState(review.state))
+        wanted["public_text"] = clean_text(changes["public_text"], field="public_text", max_length=PUBLIC_LENGTH)
     if "owner" in changes:
         wanted["owner"] = _owner(review, changes["owner"])
     return _write(review, stamp, wanted, factors=_factors(review, changes))

@@ -78,6 +78,10 @@ class LearningReview(models.Model):
     state = models.CharField(max_length=10, choices=ReviewState.choices, default=ReviewState.DRAFT)
     due_at = models.DateTimeField(help_text="When it should be published.")
     sections = models.JSONField(default=list, help_text="[{key, title, help, required, text}] in their order.")
+    public_text = models.TextField(
+        blank=True,
+        help_text="For the status page: anybody reads it once the review is published, if the incident is there.",
+    )
     factors = models.ManyToManyField(ContributingFactor, blank=True, related_name="reviews")
     published_at = models.DateTimeField(null=True, blank=True, help_text="When it was first published.")
     version = models.PositiveIntegerField(default=1, editable=False, help_text="Grows with every change.")

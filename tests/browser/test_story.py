@@ -61,7 +61,7 @@ class Cast:
         """Everybody looks. Nothing internal is on the screen of those who may not know it."""
         self.chapters.append((title, text))
         for name, page in self.pages.items():
-            place = {**PLACES, **elsewhere}[name].format(id=incident.pk)
+            place = {**PLACES, **elsewhere}[name].format(id=incident.pk, public_id=incident.public_id)
             page.goto(place)
             page.reload()  # the status page may come from the browser's cache for some seconds
             if "/review" not in place and name in ("stakeholder", "executive", "everybody"):
@@ -131,8 +131,12 @@ def test_an_incident_from_the_first_word_to_the_published_review(cast: Cast) -> 
 
     learn(manager, incident)
     review = dict.fromkeys(("manager", "engineer", "executive"), "/incidents/{id}/review")
-    cast.chapter("Learned", "The review is published: what it was, and who changes what.", incident, **review)
+    review["everybody"] = "/status/{public_id}/"
+    learned = "The review is published: what it was, and who changes what. Everybody reads what was written for them."
+    cast.chapter("Learned", learned, incident, **review)
     expect(cast.pages["executive"].locator("main")).to_contain_text("The disk was full")
+    expect(cast.pages["everybody"].locator("main")).to_contain_text("A full disk stopped orders")
+    expect(cast.pages["everybody"].locator("main")).not_to_contain_text("no alert watched it")
     cast.pages["stakeholder"].goto(f"/incidents/{incident.pk}/review")  # it quotes the log
     expect(cast.pages["stakeholder"].locator("h1")).to_have_text("Not found")
     if KEPT:
@@ -189,6 +193,7 @@ def learn(manager: Page, incident: Incident) -> None:
     manager.goto(f"/incidents/{incident.pk}/review")
     manager.get_by_label("Owner").first.fill("mim@example.com")
     manager.get_by_label("How it came about").fill("The disk was full, and no alert watched it.")
+    manager.get_by_label("For the public status page").fill("A full disk stopped orders. We are told earlier now.")
     manager.get_by_role("button", name="Save").click()
     manager.get_by_text("Add a follow-up").click()
     manager.get_by_label("What will be different").fill("Alert on disk space")
@@ -197,5 +202,6 @@ def learn(manager: Page, incident: Incident) -> None:
     manager.get_by_role("button", name="Add follow-up").click()
     manager.get_by_role("button", name="Send to review").click()
     manager.get_by_role("button", name="Publish").click()
+    manager.get_by_role("button", name="Yes, publish this").click()
     expect(manager.locator(".states .current")).to_have_text("Published")
     axe(manager)

@@ -8,15 +8,11 @@ import pytest
 
 from accounts.models import User
 from incidents import moments, words
-from incidents.forms import (
-    AdvanceForm,
-    AnswerForm,
-    DeclareForm,
-    EditForm,
-    LogForm,
-    MilestoneForm,
-    RoleForm,
-)
+from incidents.forms.entries import LogForm
+from incidents.forms.facts import DeclareForm, EditForm
+from incidents.forms.people import AnswerForm, RoleForm
+from incidents.forms.phases import AdvanceForm
+from incidents.forms.promises import MilestoneForm
 from incidents.models import Incident
 from incidents.searches import SearchForm
 from majorops.lib.errors import Invalid

@@ -10,6 +10,7 @@ from django.test import Client
 from icalendar import Calendar
 
 from accounts.models import User
+from accounts.scopes import Scope
 from incidents import actions
 from incidents.errors import (
     FollowUpIsOver,
@@ -38,6 +39,7 @@ from incidents.survey_links import feed_token, path_of
 from kpis.compute import backfill, recompute_incident
 from kpis.models import KpiDefinition, KpiObservation
 from majorops.lib.visibility import visible
+from tests.accounts.programs import program_with
 from tests.cast import Knock
 from tests.factories import NOON, IncidentFactory, UserFactory, at, stamp
 from tests.pages import Page
@@ -354,6 +356,26 @@ def test_answers_are_shown_from_three_on_and_without_names(
     assert "Tell us earlier" in text
 
 
+def test_what_somebody_took_back_is_shown_no_more(
+    asked: list[SurveyInvitation], client: Client, mim: User, page_as: Knock, resolved: Incident
+) -> None:
+    for invitation, comment in zip(
+        [*asked[:3], asked[0]], ["It was R.'s fault", "", "", "Tell us earlier"], strict=True
+    ):
+        client.post(path_of(invitation), {"score": 4, "comment": comment})
+    text = page_as(mim).get(f"/incidents/{resolved.pk}/survey").content.decode()
+    assert ("Tell us earlier" in text, "fault" in text) == (True, False)
+
+
+def test_the_link_tells_nothing_of_an_incident_that_one_may_not_see_any_more(
+    asked: list[SurveyInvitation], client: Client, resolved: Incident, mim: User
+) -> None:
+    token = path_of(asked[0]).rpartition("/")[2]
+    actions.edit_incident(resolved, {"restricted": True, "title": "Stolen keys"}, stamp=stamp(mim, at("12:58")))
+    for address in (f"/s/{token}", f"/api/v1/surveys/{token}"):
+        assert client.get(address).status_code == client.post(address, {"score": 5}).status_code == 404
+
+
 def test_while_it_goes_on_again_the_survey_waits(asked: list[SurveyInvitation], resolved: Incident, mim: User) -> None:
     actions.reopen(resolved, reason="It is back.", stamp=stamp(mim, at("12:58")))
     with pytest.raises(SurveyIsClosed):
@@ -462,6 +484,17 @@ def test_a_promise_is_in_everybodys_calendar(mim: User, stakeholder: User, page_
     assert len(events) == 1
 
 
+def test_a_moved_promise_is_another_sequence_of_the_same_event(mim: User, stakeholder: User, page_as: Knock) -> None:
+    """Calendars keep the older time of an event whose sequence has not grown (RFC 5545)."""
+    incident = actions.open_incident(title="Checkout fails", severity="critical", stamp=stamp(mim))
+    actions.cut_milestone(incident, title="Known", body="x", stamp=stamp(mim), next_update_eta=at("14:00"))
+    [before] = _events(page_as(stakeholder).get("/calendar.ics")).values()
+    actions.move_promise(incident, at("14:30"), reason="It takes longer", stamp=stamp(mim, at("12:10")))
+    [after] = _events(page_as(stakeholder).get("/calendar.ics")).values()
+    assert (before["uid"], after["dtstart"].dt) == (after["uid"], at("14:30"))
+    assert after["sequence"] > before["sequence"]
+
+
 def test_a_revoked_address_is_gone(mim: User, client: Client, page_as: Knock) -> None:
     page_as(mim).post("/calendar", {})
     address = f"/calendar/{feed_token(CalendarFeed.objects.get())}.ics"
@@ -483,6 +516,23 @@ def test_a_review_is_written_and_sent_on_by_api(resolved: Incident, mim: User, c
     assert (answer.status_code, answer.json()["state"]) == (200, "in_review")
     stale = client.patch(path, {"owner": None}, "application/json", headers={"If-Match": read["ETag"]})
     assert (stale.status_code, stale.json()["code"]) == (409, "review_changed")
+
+
+def test_a_program_needs_the_right_to_publish_for_the_words_of_a_review_for_the_public(
+    resolved: Incident, mim: User
+) -> None:
+    path = f"/api/v1/incidents/{resolved.pk}/review"
+    said = {
+        "data": {"publicText": "A disk was full."},
+        "content_type": "application/json",
+        "headers": {"If-Match": "*"},
+    }
+    writes = (Scope.INCIDENTS_READ_INTERNAL, Scope.INCIDENTS_WRITE)
+    assert program_with(*writes).patch(path, **said).status_code == 403
+    publisher = program_with(*writes, Scope.PUBLISH, name="Publisher")
+    assert publisher.patch(path, **said).json()["publicText"] == "A disk was full."
+    publish(resolved, mim)
+    assert publisher.patch(path, **said).json()["code"] == "review_published"
 
 
 def test_a_survey_is_answered_by_its_link_alone(asked: list[SurveyInvitation], client: Client) -> None:

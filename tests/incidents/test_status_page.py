@@ -120,6 +120,76 @@ def test_without_a_public_title_the_name_says_nothing() -> None:
     assert told()["incidents"][0]["name"] == "Incident"
 
 
+# --- What was learned ---
+
+
+@pytest.fixture
+def learned(incident: Incident, mim: User) -> Incident:
+    """Resolved, with a published review that has words for the public."""
+    actions.assign_role(incident, "mim", user=mim, stamp=stamp(mim, at("12:20")))
+    actions.resolve(incident, summary="Failed over.", reason="x", stamp=stamp(mim, at("13:00")))
+    texts = {str(each["key"]): "Bad disk, seen too late." for each in incident.review.sections}
+    words = {"sections": texts, "public_text": "A disk failed.\n\nIts <spare> is watched now."}
+    actions.edit_review(incident, words, stamp=stamp(mim, at("13:10")))
+    for state in ("in_review", "published"):
+        actions.move_review(incident, state, stamp=stamp(mim, at("13:30")))
+    return incident
+
+
+@pytest.mark.parametrize("path", EVERYWHERE)
+def test_of_a_review_only_its_words_for_the_public_are_shown(learned: Incident, path: str) -> None:
+    body = get(path).content.decode()
+    assert [word for word in ("seen too late", "Contributing", "R. Okafor", "How it came about") if word in body] == []
+
+
+def test_a_published_review_is_on_the_page_in_the_feed_and_in_the_json(learned: Incident) -> None:
+    page = get(f"/status/{learned.public_id}/").content.decode()
+    assert "<p>A disk failed.</p>" in page
+    assert "Its &lt;spare&gt; is watched now." in page
+    [told_of] = told("incidents")["incidents"]
+    assert (told_of["status"], told_of["incident_updates"][0]["status"]) == ("postmortem", "postmortem")
+    assert told_of["updated_at"] == told_of["incident_updates"][0]["created_at"] == "2026-03-02T13:30:00.000Z"
+    entry = feedparser.parse(get("/status/feed.atom").content).entries[0]
+    assert (entry.title, entry.updated) == ("Orders fail: What we learned", "2026-03-02T13:30:00+00:00")
+    assert "What we learned" in get("/status/history").content.decode()
+
+
+def _taken_back(incident: Incident, mim: User) -> None:
+    actions.move_review(incident, "in_review", reason="A mistake", stamp=stamp(mim, at("13:40")))
+
+
+def _hidden(incident: Incident, mim: User) -> None:
+    actions.edit_incident(incident, {"publish_status": False}, stamp=stamp(mim, at("13:40")))
+
+
+def _restricted(incident: Incident, mim: User) -> None:
+    actions.edit_incident(incident, {"restricted": True}, stamp=stamp(mim, at("13:40")))
+
+
+def _reopened(incident: Incident, mim: User) -> None:
+    actions.reopen(incident, reason="It is back", stamp=stamp(mim, at("13:40")))
+
+
+@pytest.mark.parametrize("change", [_taken_back, _hidden, _restricted, _reopened])
+def test_what_was_learned_is_gone_as_soon_as_it_is_not_public(learned: Incident, mim: User, change: Any) -> None:
+    change(learned, mim)
+    for path in (*EVERYWHERE, f"/status/{learned.public_id}/"):
+        assert "disk failed" not in get(path).content.decode()
+
+
+def test_publishing_a_review_shows_what_anybody_will_read_and_asks(
+    learned: Incident, mim: User, page_as: Knock
+) -> None:
+    _taken_back(learned, mim)
+    address, said = f"/incidents/{learned.pk}/review/move", {"state": "published"}
+    asked = page_as(mim).post(address, said)
+    assert asked.status_code == 200
+    assert "<p>A disk failed.</p>" in asked.content.decode()
+    assert "postmortem" not in json.dumps(told("incidents"))
+    assert page_as(mim).post(address, {**said, "publish_confirmed": "1"}).status_code == 302
+    assert "postmortem" in json.dumps(told("incidents"))
+
+
 # --- How it is told ---
 
 
@@ -241,6 +311,14 @@ def test_who_has_it_already_is_told_so(incident: Incident, path: str) -> None:
     assert (head.status_code, head["ETag"], head.content) == (200, first["ETag"], b"")
 
 
+def test_a_page_of_another_site_may_ask_with_an_etag() -> None:
+    """A browser asks for leave first, for If-None-Match is none of the headers that it sends to anybody."""
+    leave = Client(headers={"Origin": "https://example.com"}).options("/api/v2/summary.json")
+    assert (leave.status_code, leave["Access-Control-Allow-Origin"]) == (204, "*")
+    assert "If-None-Match" in leave["Access-Control-Allow-Headers"]
+    assert "ETag" in get("/api/v2/summary.json")["Access-Control-Expose-Headers"]
+
+
 @pytest.mark.parametrize("path", EVERYWHERE)
 def test_what_clients_add_against_caches_is_ignored(incident: Incident, path: str) -> None:
     assert get(f"{path}?_=1772450000").content == get(path).content
@@ -275,6 +353,18 @@ def test_a_flood_from_one_address_is_told_to_wait(settings: LazySettings) -> Non
     assert Client(REMOTE_ADDR="192.0.2.9").get("/status/").status_code == 200
 
 
+def test_readers_behind_one_proxy_are_counted_apart_and_nobody_names_another(settings: LazySettings) -> None:
+    settings.MAJOROPS_STATUS_REQUESTS_PER_MINUTE = 1
+    settings.PROXY_CLIENT_HEADER, settings.PROXY_TRUSTED_CIDRS = "X-Forwarded-For", ["10.1.0.0/24"]
+
+    def asks(peer: str, forwarded: str) -> int:
+        return Client(REMOTE_ADDR=peer, headers={"X-Forwarded-For": forwarded}).get("/status/").status_code
+
+    assert [asks("10.1.0.5", reader) for reader in ("192.0.2.7", "192.0.2.8", "192.0.2.7")] == [200, 200, 429]
+    assert asks("10.1.0.5", "192.0.2.99, 192.0.2.7") == 429
+    assert [asks("192.0.2.50", f"192.0.2.{number}") for number in (60, 61)] == [200, 429]
+
+
 # --- What it costs ---
 
 
@@ -291,12 +381,12 @@ def test_a_fresh_snapshot_needs_no_query_not_even_for_who_is_signed_in(
     assert {answer.status_code for answer in answers} == {200, 404}
 
 
-def test_asking_the_database_costs_five_queries_however_much_there_is(incident: Incident) -> None:
+def test_asking_the_database_costs_six_queries_however_much_there_is(incident: Incident) -> None:
     for _ in range(5):
         IncidentFactory(publish_status=True)
     with CaptureQueriesContext(connection) as asked:
         get("/status/")
-    assert len(asked.captured_queries) == 5
+    assert len(asked.captured_queries) == 6
 
 
 # --- The yes before it is public ---
