@@ -131,11 +131,15 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
                 server.execute(f'DROP DATABASE "{name}" WITH (FORCE)')  # type: ignore[call-overload]
 
 
-def killed_at_random(url: str, dice: random.Random) -> bool:
-    """Starts a worker and kills it somewhere in its work. Whether it was still at it."""
+def killed_at_random(url: str, dice: random.Random, receiver: Flapping, *, is_sending: bool) -> bool:
+    """Starts a worker and kills it somewhere in its work; `is_sending`: once something of it was heard, which on a busy
+    machine takes a while. Whether it was still at it."""
+    heard, patience = receiver.answers.total(), time.monotonic() + 60
     process = command(WORK, url)
     assert process.stdout
     assert process.stdout.readline() == "ready\n", process.communicate()[1]
+    while is_sending and receiver.answers.total() == heard and time.monotonic() < patience:
+        time.sleep(0.005)
     time.sleep(dice.uniform(0.02, 0.5))
     process.send_signal(signal.SIGKILL)
     process.communicate()
@@ -149,11 +153,12 @@ def test_everything_arrives_however_often_the_worker_is_killed(database: str, mo
         monkeypatch.setenv("DRILL_URL", f"http://127.0.0.1:{receiver.server_port}/")
         monkeypatch.setenv("MAJOROPS_DELIVER_IN_PROCESS", "0")
         run(PLANT, database)
-        kills = sum(killed_at_random(database, dice) for _ in range(KILLS))
+        kills = sum(killed_at_random(database, dice, receiver, is_sending=life % 2 > 0) for life in range(KILLS))
         before = len(set(receiver.processed))
         run(WORK, database)
         outcome = json.loads(run(TELL, database))
     assert kills == KILLS
+    assert before, "every worker was killed before it sent anything"
     assert Counter(outcome["states"]) == {"sent": len(outcome["ids"])}
     assert len(set(outcome["ids"])) == len(outcome["ids"])
     assert sorted(receiver.processed) == sorted(outcome["ids"])
