@@ -8,7 +8,7 @@ that came with the request, and anybody can write it.
 from __future__ import annotations
 
 from functools import lru_cache
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 from django.conf import settings
 from django.http import HttpRequest
@@ -46,7 +46,7 @@ def comes_from_a_proxy(request: HttpRequest) -> bool:
 
 
 def is_in(found: Address | None, networks: list[str]) -> bool:
-    return found is not None and any(found in network for network in _read(tuple(networks)))
+    return found is not None and _is_in(found, tuple(networks))
 
 
 def address(text: str) -> Address | None:
@@ -69,6 +69,6 @@ def meta_key(header: str) -> str:
     return "HTTP_" + header.upper().replace("-", "_")
 
 
-@lru_cache(maxsize=8)
-def _read(networks: tuple[str, ...]) -> list[IPv4Network | IPv6Network]:
-    return [ip_network(network) for network in networks]
+@lru_cache(maxsize=1024)  # the peers of a server are few: its proxies
+def _is_in(found: Address, networks: tuple[str, ...]) -> bool:
+    return any(found in ip_network(network) for network in networks)
