@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from django.utils import timezone
@@ -14,13 +15,14 @@ from accounts.models import User
 from accounts.roles import Role
 from incidents.alerts import deciding, inbox
 from incidents.alerts.inbox import MAX_BYTES
-from incidents.cli import As
 from incidents.cli_local import incident_called, stamp_of
 from incidents.cli_port import Order
+from incidents.cli_shared import As
 from incidents.models import IntakeSource, SourceAlert
 from incidents.pages import NothingHere
 from majorops.lib.errors import Invalid
-from majorops.lib.terminal import can_be_tried
+from majorops.lib.manner import hint
+from majorops.lib.terminal import Listing, can_be_tried, listing
 from majorops.lib.times import iso
 from majorops.lib.ulid import parse_ulid
 from majorops.lib.visibility import visible
@@ -63,7 +65,7 @@ def try_out(
         typer.echo(
             "\n".join(f"{name:<16} {value}" for name, value in each.items() if value not in (None, "", [])) + "\n"
         )
-    typer.echo("Nothing was written.", err=True)
+    hint("Nothing was written.")
 
 
 def _body(file: str) -> bytes:
@@ -77,18 +79,18 @@ def _body(file: str) -> bytes:
 
 
 @app.command("list")
-def candidates(as_json: As_json = False) -> None:
+@listing
+def candidates() -> Listing:
     """Candidates that wait for a person, the oldest first.
 
     Example: mim alert list
     """
-    rows = visible(SourceAlert.objects.waiting().select_related("source"), _operator())
-    if as_json:
-        typer.echo(json.dumps([_shown(row) for row in rows], indent=2, ensure_ascii=False))
-        return
-    for row in rows:
-        typer.echo(f"{row.pk}  {row.severity:<9} {row.state:<13} {row.source.slug:<16} {row.title}")
-    typer.echo(f"{len(rows)} wait. To make one an incident: mim alert accept ID", err=True)
+    rows = [_shown(row) for row in visible(SourceAlert.objects.waiting().select_related("source"), _operator())]
+    return Listing(rows, _line, f"{len(rows)} wait. To make one an incident: mim alert accept ID")
+
+
+def _line(row: Mapping[str, Any]) -> str:
+    return f"{row['id']}  {row['severity']:<9} {row['state']:<13} {row['source']:<16} {row['title']}"
 
 
 def _shown(row: SourceAlert) -> dict[str, object]:
@@ -121,7 +123,7 @@ def accept(
     stamp = stamp_of(Order.given("", acting))
     incident = deciding.accept(row, title=title or row.title, severity=severity or row.severity, stamp=stamp)
     typer.echo(incident.pk)
-    typer.echo(f'Opened: "{incident.title}". See it: mim incident show {incident.pk}', err=True)
+    hint(f'Opened: "{incident.title}". Next: mim incident show {incident.pk}')
 
 
 @app.command("attach")
@@ -137,7 +139,7 @@ def attach(
     """
     found = incident_called(incident)
     deciding.attach(_candidate(id), found, stamp=stamp_of(Order.given("", acting)))
-    typer.echo(f'Attached to "{found.title}". Its log says so.', err=True)
+    hint(f'Attached to "{found.title}". Next: mim log tail {found.pk}')
 
 
 @app.command("dismiss")
@@ -152,7 +154,7 @@ def dismiss(
     Example: mim alert dismiss 01JD8Q6Z6ZJ5C0M5RKVX9T3W4E --reason "Planned work" --as mim@example.com
     """
     deciding.dismiss(_candidate(id), reason, stamp=stamp_of(Order.given("", acting)))
-    typer.echo("Dismissed. What waits still: mim alert list", err=True)
+    hint("Dismissed. What waits still: mim alert list")
 
 
 def _candidate(id: str) -> SourceAlert:

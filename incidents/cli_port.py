@@ -14,6 +14,7 @@ from django.utils import timezone
 from incidents.lifecycle import Status
 from incidents.moments import happened
 from majorops.lib.errors import DomainError
+from majorops.lib.manner import zone
 from majorops.lib.remote import connected, is_remote
 from majorops.lib.times import to_millisecond
 
@@ -90,7 +91,7 @@ class Order:
     @classmethod
     def given(cls, at: str, acting: str, *, dry_run: bool = False) -> Order:
         now = to_millisecond(timezone.now())
-        return cls(now, happened(at, now, field="at") if at.strip() else None, acting, dry_run)
+        return cls(now, happened(at, now, zone=zone(), field="at") if at.strip() else None, acting, dry_run)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import json
 import re
 import sys
@@ -19,8 +20,8 @@ from django.utils import timezone
 
 from incidents import actions
 from incidents.actions import Stamp
-from incidents.cli import PARTLY_DONE, As, AsJson
 from incidents.cli_local import commander, incident_called
+from incidents.cli_shared import PARTLY_DONE, As, AsJson
 from incidents.intake import (
     Fate,
     FileRefused,
@@ -40,6 +41,7 @@ from incidents.intake.zones import named_zone
 from incidents.lifecycle import Severity
 from incidents.models import Source
 from majorops.lib.errors import Invalid
+from majorops.lib.manner import next_step, progress
 from majorops.lib.times import SKEW, iso
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Import histories.")
@@ -132,7 +134,7 @@ def _tell(report: ImportReport, name: str, format: Format, *, as_json: bool) -> 
         if report.dry_run:
             typer.echo("Nothing written (--dry-run).")
     if not report.dry_run and (report.new or report.grown):
-        typer.echo("Next: mim kpi backfill --all", err=True)
+        next_step("mim kpi backfill --all")
     if report.count(Fate.REFUSED):
         raise typer.Exit(PARTLY_DONE)
 
@@ -206,13 +208,9 @@ def _import_into(
 
 
 def run_records(records: Iterable[history.Record], count: int, *, dry_run: bool) -> ImportReport:
-    """The import, with a progress bar on stderr for a person who looks."""
-    now = timezone.now()
-    if not sys.stderr.isatty():
-        return history.run_import(records, now=now, dry_run=dry_run)
-    from rich.console import Console
-    from rich.progress import Progress
-
-    with Progress(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("Importing", total=count)
-        return history.run_import(records, now=now, dry_run=dry_run, progress=lambda: bar.advance(task))
+    """The import, telling on stderr how far it is."""
+    places = itertools.count(1)
+    with progress("Importing", total=count) as advance:
+        return history.run_import(
+            records, now=timezone.now(), dry_run=dry_run, progress=lambda: advance(next(places), count)
+        )

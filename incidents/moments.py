@@ -16,18 +16,18 @@ _YESTERDAY = timedelta(hours=12)
 _DAY = timedelta(days=1)
 
 
-def happened(text: str, now: datetime, *, field: str = "happened") -> datetime:
-    """When something happened. Empty is now; a clock time is the last such time, UTC. Raises Invalid."""
+def happened(text: str, now: datetime, *, zone: tzinfo = UTC, field: str = "happened") -> datetime:
+    """When something happened. Empty is now; a clock time is the last such time in this zone. Raises Invalid."""
     if not text.strip():
         return now
-    at = _clock_time(text, now)
+    at = _clock_time(text, now, zone)
     if at is None:
         return _shifted(text, now, sign="-", field=field)
     if at <= now + SKEW:
-        return at
+        return at.astimezone(UTC)
     if now - (at - _DAY) > _YESTERDAY:
-        raise Invalid(f"{at:%H:%M} UTC has not come yet. For an earlier day, write the full date.", field=field)
-    return at - _DAY
+        raise Invalid(f"{at:%H:%M %Z} has not come yet. For an earlier day, write the full date.", field=field)
+    return (at - _DAY).astimezone(UTC)
 
 
 def promised(text: str, now: datetime, *, zone: tzinfo = UTC, field: str = "next_update") -> datetime:

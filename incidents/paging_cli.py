@@ -10,6 +10,7 @@ import typer
 from django.utils import timezone
 
 from incidents import outbox
+from majorops.lib.manner import hint
 from majorops.lib.times import iso
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Sending what waits: pages, mail, webhooks, chat.")
@@ -42,7 +43,7 @@ def deliver(
         time.sleep(_pause(outbox.next_due(), timezone.now()))
     standing = outbox.lag(timezone.now())
     if standing.waiting:
-        typer.echo(f"{standing.waiting} wait for their next try, the first at {iso(outbox.next_due())}.", err=True)
+        hint(f"{standing.waiting} wait for their next try, the first at {iso(outbox.next_due())}.")
 
 
 def _pause(due: datetime | None, now: datetime) -> float:

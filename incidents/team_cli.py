@@ -8,11 +8,13 @@ from typing import Annotated
 
 import typer
 
-from incidents.cli import PARTLY_DONE, acknowledge, arrive, page_team
+from incidents.cli_shared import PARTLY_DONE
+from incidents.cli_teams import acknowledge, arrive, page_team
 from incidents.import_cli import run_records
 from incidents.intake import Fate, FileRefused, dispatches
 from incidents.intake.dispatches import DispatchMapping
 from majorops.lib.errors import Invalid
+from majorops.lib.manner import next_step
 from majorops.lib.ulid import new_ulid
 from teams.actions import add_team
 from teams.models import Team
@@ -89,7 +91,7 @@ def import_dispatches(
     if dry_run:
         typer.echo("Nothing written (--dry-run).")
     elif report.new or report.grown:
-        typer.echo("Next: mim kpi backfill --all", err=True)
+        next_step("mim kpi backfill --all")
     if report.count(Fate.REFUSED):
         raise typer.Exit(PARTLY_DONE)
 

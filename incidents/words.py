@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 
 UNKNOWN = "—"
 _NOTHING = timedelta()
@@ -51,11 +51,11 @@ def ago(at: datetime, now: datetime) -> str:
     return "just now" if gap < timedelta(seconds=10) else f"{span(gap)} ago"
 
 
-def hour(at: datetime, now: datetime) -> str:
+def hour(at: datetime, now: datetime, zone: tzinfo = UTC) -> str:
     """`14:30 UTC`, with the day in front when it is another one than today's."""
-    at, now = at.astimezone(UTC), now.astimezone(UTC)
+    at, now = at.astimezone(zone), now.astimezone(zone)
     day = "" if at.date() == now.date() else f"{at:%a} {at.day} {at:%b} "
-    return f"{day}{at:%H:%M} UTC"
+    return f"{day}{at:%H:%M %Z}"
 
 
 def clock_time(at: datetime) -> str:

@@ -5,21 +5,17 @@ from __future__ import annotations
 import difflib
 import json
 import random
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from kpis import definitions_cli
 from kpis.cli_port import Document, kpis
 from kpis.errors import KpiNotFound, NothingToVerify
 from kpis.explain_cli import explain_one
 from majorops.lib.errors import Invalid
+from majorops.lib.manner import hint, progress
 from majorops.lib.terminal import Listing, listing, remote_too
 from majorops.lib.times import iso
 
@@ -28,7 +24,6 @@ if TYPE_CHECKING:
     from kpis.models import KpiDefinition
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="KPI definitions, and computing observations.")
-errors = Console(stderr=True)
 #: The exit code of `verify` when a stored figure is not what the rows say.
 DIFFERS = 8
 for name in ("why", "explain"):
@@ -95,7 +90,7 @@ def show(
     for figure in definition["figures"]:
         value = figure["reason"] if figure["value"] is None else f"{figure['value']:.1f} {definition['units']}"
         typer.echo(f"  {figure['window']:<6} {value}  n={figure['n']}  {figure['evidence']}")
-    typer.echo(f"Why: mim kpi why {definition['slug']}", err=True)
+    hint(f"Why: mim kpi why {definition['slug']}")
 
 
 @app.command()
@@ -150,7 +145,7 @@ def backfill(
     as_of = _moment(end, "--to") or last_midnight(timezone.now())
     first = _moment(start, "--from")
     for definition in definitions:
-        with _progress(definition) as advance:
+        with progress(definition.slug) as advance:
             counts = run(
                 definition,
                 as_of=as_of,
@@ -186,7 +181,7 @@ def nightly(
 
     now, total = timezone.now(), Counts()
     for definition in _chosen([], every=True):
-        with _progress(definition) as advance:
+        with progress(definition.slug) as advance:
             counts = run(definition, now=now, days=days or settings.MAJOROPS_NIGHTLY_DAYS, advance=advance)
         total.add(counts)
         typer.echo(_line(definition, counts))
@@ -261,15 +256,6 @@ def _moment(text: str | None, option: str) -> datetime | None:
     if text is None:
         return None
     return parse_time(f"{text}T00:00:00Z" if len(text) == len("2026-03-02") else text, field=option)
-
-
-@contextmanager
-def _progress(definition: KpiDefinition) -> Iterator[Callable[[int, int], None]]:
-    """A bar on a terminal, nothing elsewhere."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=errors, disable=not sys.stderr.isatty()) as progress:
-        task = progress.add_task(definition.slug, total=None)
-        yield lambda done, total: progress.update(task, completed=done, total=total)
 
 
 def _line(definition: KpiDefinition, counts: Counts) -> str:

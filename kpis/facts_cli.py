@@ -14,8 +14,6 @@ from typing import Annotated, Any, TextIO
 
 import typer
 from django.utils import timezone
-from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
 from incidents.moments import happened
 from kpis.cli_port import kpis
@@ -23,12 +21,12 @@ from kpis.facts import deliveries, files, parked, registry, timelines
 from kpis.facts.ingest import Report
 from kpis.models import FactKind
 from majorops.lib.errors import Invalid
+from majorops.lib.manner import progress
 from majorops.lib.remote import DatabaseOnly, is_remote
 from majorops.lib.terminal import can_be_tried, remote_too
 from majorops.lib.times import iso, to_millisecond
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Facts of other systems: append, import, look.")
-errors = Console(stderr=True)
 #: Exit code: some records were refused, the others are in.
 PARTLY_DONE = 7
 BATCH = 2000
@@ -180,14 +178,10 @@ def _opened(name: str) -> Iterator[tuple[TextIO, Callable[[], None]]]:
     path = Path(name)
     if not path.is_file():
         raise Invalid(f"There is no file {name}.")
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
-    with (
-        path.open("rb") as raw,
-        Progress(*columns, console=errors, disable=not sys.stderr.isatty()) as progress,
-    ):
-        task = progress.add_task(path.name, total=path.stat().st_size)
+    size = path.stat().st_size
+    with path.open("rb") as raw, progress(f"{path.name} (bytes)", total=size) as advance:
         lines: Any = _decoded(raw)
-        yield lines, lambda: progress.update(task, completed=raw.tell())
+        yield lines, lambda: advance(raw.tell(), size)
 
 
 def _decoded(raw: Any) -> TextIO:

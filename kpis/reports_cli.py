@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from kpis.cli_port import Document, kpis
-from majorops.lib.terminal import Listing, listing, remote_too
+from majorops.lib.manner import hint, next_step
+from majorops.lib.terminal import DryRun, Listing, listing, remote_too
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Reports.")
 AsJson = Annotated[bool, typer.Option("--json", help="JSON on stdout.")]
@@ -16,39 +17,39 @@ Mail = Annotated[bool, typer.Option("--mail", help="Mail it to those whom the se
 
 
 @app.command()
-def weekly(mail: Mail = False, as_json: AsJson = False) -> None:
+def weekly(mail: Mail = False, dry_run: DryRun = False, as_json: AsJson = False) -> None:
     """The technical report of the last whole week, kept and shown as Markdown.
 
     Example: mim report weekly --mail
     """
-    _make("weekly-technical", mail=mail, as_json=as_json)
+    _make("weekly-technical", mail=mail, dry_run=dry_run, as_json=as_json)
 
 
 @app.command("exec")
-def executive(mail: Mail = False, as_json: AsJson = False) -> None:
+def executive(mail: Mail = False, dry_run: DryRun = False, as_json: AsJson = False) -> None:
     """The executive report of the last whole week.
 
     Example: mim report exec > week.md
     """
-    _make("weekly-executive", mail=mail, as_json=as_json)
+    _make("weekly-executive", mail=mail, dry_run=dry_run, as_json=as_json)
 
 
 @app.command()
-def daily(mail: Mail = False, as_json: AsJson = False) -> None:
+def daily(mail: Mail = False, dry_run: DryRun = False, as_json: AsJson = False) -> None:
     """The collection of the last whole day.
 
     Example: mim report daily
     """
-    _make("daily", mail=mail, as_json=as_json)
+    _make("daily", mail=mail, dry_run=dry_run, as_json=as_json)
 
 
 @app.command("ninety-days")
-def ninety_days(mail: Mail = False, as_json: AsJson = False) -> None:
+def ninety_days(mail: Mail = False, dry_run: DryRun = False, as_json: AsJson = False) -> None:
     """The last 90 days: what the figures were and what they are.
 
     Example: mim report ninety-days
     """
-    _make("ninety-days", mail=mail, as_json=as_json)
+    _make("ninety-days", mail=mail, dry_run=dry_run, as_json=as_json)
 
 
 @app.command()
@@ -116,7 +117,9 @@ def show(report_id: Annotated[str, typer.Argument(metavar="ID", help="Its id.")]
         typer.echo(f"Restated: {each['kpi']} {each['scope']} is {each['value']} by now.", err=True)
 
 
-def _make(kind: str, *, mail: bool, as_json: bool) -> None:
+def _make(kind: str, *, mail: bool, dry_run: bool, as_json: bool) -> None:
+    from contextlib import nullcontext
+
     from django.utils import timezone
 
     from kpis.readiness_cli import _operator
@@ -125,10 +128,17 @@ def _make(kind: str, *, mail: bool, as_json: bool) -> None:
     from kpis.reports.reading import opened
     from kpis.reports.rendering import markdown
     from kpis.reports_pages import document
+    from majorops.lib.terminal import taken_back
 
     now = timezone.now()
-    report = making.make(Kind(kind), now=now)
-    to = making.send(report, now=now) if mail else []
-    found = opened(report, _operator())
+    with taken_back() if dry_run else nullcontext():
+        report = making.make(Kind(kind), now=now)
+        to = making.send(report, now=now) if mail else []
+        found = opened(report, _operator())
     typer.echo(json.dumps(document(found), indent=2, ensure_ascii=False) if as_json else markdown(found.content))
-    typer.echo(f"Kept as {report.pk}.{f' Mailed to {len(to)}.' if mail else ''}", err=True)
+    mailed = f"Mailed to {len(to)}. " if mail else ""
+    if dry_run:
+        typer.echo(f"{mailed.replace('Mailed', 'It would be mailed')}Nothing written (--dry-run).", err=True)
+    else:
+        hint(f"Kept. {mailed}".rstrip())
+        next_step(f"mim report show {report.pk}")

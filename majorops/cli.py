@@ -9,17 +9,23 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, tzinfo
 from enum import StrEnum
 from importlib import import_module
 from typing import Annotated, Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import typer
 from typer.core import TyperGroup
 from typer.main import get_group
 
 from majorops.lib.errors import DomainError
+from majorops.lib.manner import Manner, detail, speaking
 from majorops.lib.terminal import remote_too
 
 #: Each group of commands: its one line of help, and the typer apps that its commands are in.
@@ -35,7 +41,11 @@ GROUPS: dict[str, tuple[str, *tuple[str, ...]]] = {
     "log": ("The log of an incident: add a line, see the newest.", "incidents.cli:log"),
     "fact": ("Facts of other systems: append, import, look.", "kpis.facts_cli:app"),
     "health": ("Asking services whether they are well, and measuring ourselves.", "kpis.health_cli:app"),
-    "report": ("Reports: weekly, executive, daily, 90 days, and a summary.", "kpis.reports_cli:app"),
+    "report": (
+        "Reports: weekly, executive, daily, 90 days; and how things stand now.",
+        "kpis.reports_cli:app",
+        "kpis.pulse_cli:app",
+    ),
     "pack": ("Packs of KPIs: look, install, compare, retire.", "kpis.packs_cli:app"),
     "team": (
         "Teams: who is called, histories of calls, and how they come.",
@@ -62,12 +72,36 @@ GROUPS: dict[str, tuple[str, *tuple[str, ...]]] = {
     "completion": ("Lets the shell complete commands: bash, zsh or fish.", "majorops.cli:completion"),
 }
 #: By what was refused, before the status counts.
-_EXIT_CODES_OF = {"database_only": 2}
+_EXIT_CODES_OF = {"database_only": 2, "unconfirmed": 2}
 _EXIT_CODES = {400: 5, 401: 3, 403: 3, 404: 4, 409: 6, 412: 6, 422: 5}
 
 
 def exit_code(error: DomainError) -> int:
     return _EXIT_CODES_OF.get(error.code, _EXIT_CODES.get(error.status, 1))
+
+
+#: Options of `mim` itself, which may stand anywhere, and whether a value follows.
+ANYWHERE = {
+    "--url": True, "--tz": True, "--quiet": False, "-q": False, "--verbose": False, "-v": False, "--yes": False,
+    "--no-input": False, "--no-color": False,
+}  # fmt: skip
+
+
+def hoisted(arguments: Sequence[str]) -> list[str]:
+    """The arguments with the options of `mim` itself in front, wherever they were typed."""
+    found: list[str] = []
+    rest: list[str] = []
+    waiting = iter(arguments)
+    for each in waiting:
+        if each == "--":
+            rest += [each, *waiting]
+        elif each.partition("=")[0] in ANYWHERE:
+            found.append(each)
+            if ANYWHERE[each.partition("=")[0]] and "=" not in each:
+                found += [value for value in [next(waiting, None)] if value is not None]
+        else:
+            rest.append(each)
+    return [*found, *rest]
 
 
 #: Groups that ask no app anything.
@@ -94,7 +128,30 @@ class Later(TyperGroup):
         first, *others = (get_group(_app(target)) for target in self.targets)
         for other in others:
             first.commands.update(other.commands)
+        _show_examples(first)
         return first
+
+
+#: How many commands a group shows an example of.
+EXAMPLES = 3
+
+
+def _show_examples(group: Any) -> None:
+    """Puts an example of its first commands before the list of all, also of the groups inside."""
+    if not hasattr(group, "commands") or group.invoke_without_command:
+        return
+    for each in group.commands.values():
+        _show_examples(each)
+    shown = [found for each in group.commands.values() if not each.hidden and (found := _example_of(each))]
+    lines = "".join(f"\n  {one}" for one in shown[:EXAMPLES])
+    group.help = f"{group.help or ''}\n\n\b\nFor example:{lines}" if lines else group.help
+
+
+def _example_of(command: Any) -> str:
+    """The first line that begins with `mim` behind the word Example."""
+    _, _, rest = (command.help or "").partition("Example")
+    found = re.search(r"^[s:]*\s*(.*\bmim .*)$", rest, re.MULTILINE)
+    return found[1].strip() if found else ""
 
 
 def _keep_from_the_database(group: Any, name: str) -> None:
@@ -132,6 +189,9 @@ class Mim(TyperGroup):
         for name, (help_line, *targets) in GROUPS.items():
             self.add_command(Later(name, help_line, targets))
 
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        return super().parse_args(ctx, hoisted(args))
+
     def invoke(self, ctx: Any) -> Any:
         as_json = "--json" in ctx.args
         try:
@@ -162,7 +222,20 @@ demo = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Data to lo
 
 
 @app.callback()
-def mim() -> None:
+def mim(
+    ctx: typer.Context,
+    url: Annotated[
+        str, typer.Option("--url", metavar="URL", help="Over the API of this server, with MIM_TOKEN. Default: MIM_URL.")
+    ] = "",
+    zone: Annotated[
+        str, typer.Option("--tz", metavar="ZONE", envvar="MIM_TZ", help="Show and read times here: Europe/Rome.")
+    ] = "",
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No hints and no progress.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say where it works, and how long it took.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Yes to every question.")] = False,
+    no_input: Annotated[bool, typer.Option("--no-input", help="Ask nothing; fail and name the option.")] = False,
+    no_color: Annotated[bool, typer.Option("--no-color", help="No colours. NO_COLOR says the same.")] = False,
+) -> None:
     """Major incidents and the KPIs that follow from them.
 
     \b
@@ -179,7 +252,44 @@ def mim() -> None:
 
     \b
     Over the API instead of the database: set MIM_URL and MIM_TOKEN.
+    The options below may stand anywhere.
     """
+    told = {"MIM_URL": url, "NO_COLOR": "1" if no_color else ""}
+    ctx.with_resource(_environment({name: value for name, value in told.items() if value}))
+    ctx.with_resource(speaking(Manner(quiet, verbose, yes, no_input, _zone(zone))))
+    ctx.with_resource(_timed())
+
+
+def _zone(name: str) -> tzinfo:
+    try:
+        return ZoneInfo(name) if name else UTC
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise typer.BadParameter(f"{name[:60]!a} is no time zone. Write one such as Europe/Rome.") from None
+
+
+@contextmanager
+def _environment(values: dict[str, str]) -> Iterator[None]:
+    """With these variables set, and as they were before afterwards."""
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        os.environ.update({name: value for name, value in before.items() if value is not None})
+        for name in (name for name, value in before.items() if value is None):
+            os.environ.pop(name, None)
+
+
+@contextmanager
+def _timed() -> Iterator[None]:
+    """For -v: where it works, and how long it took."""
+    began = time.perf_counter()
+    server = os.environ.get("MIM_URL", "").strip()
+    detail(f"Works on {server or 'the database that DATABASE_URL names'}.")
+    try:
+        yield
+    finally:
+        detail(f"Took {time.perf_counter() - began:.2f} s.")
 
 
 class Shell(StrEnum):

@@ -18,6 +18,7 @@ from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
 from majorops.lib.errors import DomainError
+from majorops.lib.manner import detail
 from majorops.lib.problems import camel
 from majorops.lib.times import iso
 
@@ -135,8 +136,10 @@ class Server:
     def _sent(self, request: urllib.request.Request) -> Answer:
         opener = urllib.request.build_opener(_Stays)
         for pause in (*PAUSES, None):
+            detail(f"{request.get_method()} {request.full_url}")
             try:
                 with opener.open(request, timeout=TIMEOUT) as answer:
+                    detail(f"{answer.status} {answer.headers.get('X-Request-ID', '')}".rstrip())
                     return Answer(_parsed(answer.read()), _date(answer.headers), answer.status)
             except urllib.error.HTTPError as error:
                 with error:

@@ -14,6 +14,7 @@ import typer
 
 from majorops.lib import tables
 from majorops.lib.errors import Invalid
+from majorops.lib.manner import hint
 
 AsJson = Annotated[bool, typer.Option("--json", help="JSON on stdout.")]
 AsCsv = Annotated[bool, typer.Option("--csv", help="CSV on stdout.")]
@@ -71,7 +72,7 @@ def _show_to_a_person(found: Listing) -> None:
     for row in found.rows:
         typer.echo(found.line(row).rstrip())
     if found.footer:
-        typer.echo(found.footer, err=True)
+        hint(found.footer)
 
 
 def remote_too(command: C) -> C:
