@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import difflib
-import json
+from collections.abc import Mapping
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from django.db import transaction
@@ -17,9 +17,10 @@ from accounts.models import User
 from accounts.provisioning import clear_binding, save_rights
 from accounts.roles import Role
 from majorops.lib.errors import DomainError
-from majorops.lib.terminal import can_be_tried
+from majorops.lib.manner import next_step, shown
+from majorops.lib.terminal import Listing, can_be_tried, listing
 from majorops.lib.text import clean_text
-from majorops.lib.times import iso
+from majorops.lib.times import iso, parse_time
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="People and their roles.")
 
@@ -41,19 +42,20 @@ class PersonNotFound(DomainError):
 
 
 @app.command("list")
-def list_people(as_json: Annotated[bool, typer.Option("--json", help="JSON on stdout.")] = False) -> None:
+@listing
+def list_people() -> Listing:
     """Everyone known here, by e-mail.
 
     Example: mim user list
     """
-    people = User.objects.order_by("email")
-    if as_json:
-        typer.echo(json.dumps([_row(person) for person in people], indent=2))
-        return
-    for person in people:
-        seen = f"{person.last_seen_at:%Y-%m-%d %H:%M} UTC" if person.last_seen_at else "never"
-        state = ("" if person.is_active else "  switched off") + ("  pinned" if person.role_is_pinned else "")
-        typer.echo(f"{person.email:<40} {person.role or 'no role':<12} {person.name:<24} last seen {seen}{state}")
+    rows = [_row(person) for person in User.objects.order_by("email")]
+    return Listing(rows, _line, "Another role for one of them: mim user role EMAIL ROLE")
+
+
+def _line(row: Mapping[str, Any]) -> str:
+    seen = shown(parse_time(row["lastSeenAt"], field="lastSeenAt"), seconds=False) if row["lastSeenAt"] else "never"
+    state = ("" if row["isActive"] else "  switched off") + ("  pinned" if row["roleIsPinned"] else "")
+    return f"{row['id']:<40} {row['role'] or 'no role':<12} {row['displayName']:<24} last seen {seen}{state}"
 
 
 def _row(person: User) -> dict[str, object]:
@@ -90,6 +92,7 @@ def give_role(
     if create and not _exists(email):
         person = _add(email, role, name, reason)
         typer.echo(f"{person.email} added as {person.get_role_display() or 'a person without a role'}.")
+        next_step("mim user list")
         return
     person = _found(email)
     person.role = _stored(role)
@@ -142,6 +145,7 @@ def rebind(email: Email, reason: Why = "") -> None:
     person = _found(email)
     if clear_binding(person, reason=reason):
         typer.echo(f"The next sign-in as {person.email} binds anew.")
+        next_step("mim user list")
     else:
         typer.echo(f"{person.email} is bound to no account; nothing changed.")
 
@@ -199,7 +203,10 @@ def _tell_role(person: User, changed: list[str]) -> None:
 
 
 def _warn(person: User) -> None:
-    if not person.is_active:
+    """What to do next; first of all about what would shut everybody out."""
+    if person.is_active:
+        next_step("mim user list")
+    else:
         typer.echo("This account is switched off. Switch it on: mim user activate EMAIL", err=True)
     if not User.objects.filter(role=Role.ADMIN, is_active=True).exists():
         typer.echo("No active administrator is left. Make one: mim user grant EMAIL admin", err=True)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import difflib
-import json
+from collections.abc import Mapping
+from contextlib import nullcontext
 from datetime import timedelta
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from django.db import transaction
@@ -15,6 +16,8 @@ from accounts import audit, tokens
 from accounts.models import Integration, ServiceToken
 from accounts.scopes import Scope
 from majorops.lib.errors import DomainError, Invalid
+from majorops.lib.manner import next_step, shown
+from majorops.lib.terminal import DryRun, Listing, can_be_tried, listing, taken_back
 from majorops.lib.text import clean_text
 from majorops.lib.times import iso
 
@@ -49,16 +52,17 @@ def create(
     name: Name,
     scope: Annotated[list[Scope] | None, typer.Option("--scope", help="What it may do; repeat for several.")] = None,
     days: Days = 90,
+    dry_run: DryRun = False,
 ) -> None:
     """Makes a token, and the integration if nothing has this name yet. Two tokens may live at once.
 
     Example: mim token create "Alertmanager prod" --scope alerts:write --scope timeline:write --days 90
     """
-    with transaction.atomic():
+    with taken_back() if dry_run else transaction.atomic():
         integration = _integration(name, sorted(set(scope or [])))
         now = timezone.now()
         made, text = tokens.mint(integration, by=None, expires_at=now + _lifetime(days), now=now)
-    _show(integration, made, text)
+    _show(integration, made, text, dry_run=dry_run)
 
 
 def _integration(name: str, scopes: list[Scope]) -> Integration:
@@ -94,26 +98,32 @@ def _lifetime(days: int) -> timedelta:
     return timedelta(days=days)
 
 
-def _show(integration: Integration, made: ServiceToken, text: str) -> None:
+def _show(integration: Integration, made: ServiceToken, text: str, *, dry_run: bool) -> None:
+    if dry_run:
+        scopes = ", ".join(sorted(integration.scopes))
+        typer.echo(f"{integration.name} would get a token until {shown(made.expires_at, seconds=False)}: {scopes}")
+        typer.echo("Nothing written (--dry-run).", err=True)
+        return
     typer.echo(f"Token {made.pk} of {integration.name}, until {made.expires_at:%Y-%m-%d %H:%M} UTC.", err=True)
     typer.echo("Copy it now; it is not shown again. Programs send it as: Authorization: Bearer mo_...", err=True)
     typer.echo(text)
 
 
 @app.command("list")
-def list_tokens(as_json: Annotated[bool, typer.Option("--json", help="JSON on stdout.")] = False) -> None:
+@listing
+def list_tokens() -> Listing:
     """All integrations by name, each with its tokens, newest first. Secrets are not kept, so none is shown.
 
     Example: mim token list
     """
     now = timezone.now()
     rows = [_row(token, tokens.state(token, now)) for token in _all_tokens()]
-    if as_json:
-        typer.echo(json.dumps(rows, indent=2))
-        return
-    for row in rows:
-        used = f"last used {row['lastUsedAt'] or 'never'}"
-        typer.echo(f"{row['integration']:<30} {row['id']}  {row['state']:<8} until {row['expiresAt']}  {used}")
+    return Listing(rows, _line, "A new one: mim token create NAME --scope SCOPE")
+
+
+def _line(row: Mapping[str, Any]) -> str:
+    used = f"last used {row['lastUsedAt'] or 'never'}"
+    return f"{row['integration']:<30} {row['id']}  {row['state']:<8} until {row['expiresAt']}  {used}"
 
 
 def _all_tokens() -> list[ServiceToken]:
@@ -134,7 +144,7 @@ def _row(token: ServiceToken, state: str) -> dict[str, object]:
 
 
 @app.command("rotate")
-def rotate(name: Name, days: Days = 90) -> None:
+def rotate(name: Name, days: Days = 90, dry_run: DryRun = False) -> None:
     """Makes a new token. The newest so far lives on until you revoke it; any older one is revoked now.
 
     Example: mim token rotate "Alertmanager prod"
@@ -143,13 +153,15 @@ def rotate(name: Name, days: Days = 90) -> None:
     if integration is None:
         raise IntegrationNotFound(_nobody_called(name))
     now = timezone.now()
-    made, text = tokens.rotate(integration, by=None, expires_at=now + _lifetime(days), now=now)
-    _show(integration, made, text)
-    for former in integration.tokens.live(now).exclude(pk=made.pk):
+    with taken_back() if dry_run else nullcontext():
+        made, text = tokens.rotate(integration, by=None, expires_at=now + _lifetime(days), now=now)
+    _show(integration, made, text, dry_run=dry_run)
+    for former in [] if dry_run else integration.tokens.live(now).exclude(pk=made.pk):
         typer.echo(f"Once the program uses it, end the former one: mim token revoke {former.pk}", err=True)
 
 
 @app.command("revoke")
+@can_be_tried
 def revoke(token_id: Annotated[str, typer.Argument(help="The part between mo_ and the second _.")]) -> None:
     """Ends a token at once. Doing it again changes nothing.
 
@@ -160,6 +172,7 @@ def revoke(token_id: Annotated[str, typer.Argument(help="The part between mo_ an
         raise TokenNotFound
     was_live = tokens.revoke(token, by=None, now=timezone.now())
     typer.echo(f"Token {token.pk} of {token.integration.name} {'is' if was_live else 'was already'} revoked.")
+    next_step("mim token list")
 
 
 def _id_in(text: str) -> str:

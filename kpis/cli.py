@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 import random
+from contextlib import nullcontext
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,11 +17,11 @@ from kpis.errors import KpiNotFound, NothingToVerify
 from kpis.explain_cli import explain_one
 from majorops.lib.errors import Invalid
 from majorops.lib.manner import hint, progress
-from majorops.lib.terminal import Listing, listing, remote_too
+from majorops.lib.terminal import Listing, listing, remote_too, taken_back
 from majorops.lib.times import iso
 
 if TYPE_CHECKING:
-    from kpis.compute import Counts
+    from kpis.compute import Change, Counts
     from kpis.models import KpiDefinition
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="KPI definitions, and computing observations.")
@@ -118,11 +119,12 @@ def _observed(row: Document) -> str:
 def backfill(
     kpi: Annotated[list[str] | None, typer.Option("--kpi", help="A slug, e.g. mttr. Repeatable.")] = None,
     every: Annotated[bool, typer.Option("--all", help="Every active definition with a formula.")] = False,
+    incident: Annotated[str, typer.Option("--incident", metavar="ID", help="Only its own values, as of now.")] = "",
     start: Annotated[str | None, typer.Option("--from", help="Samples from this day or time on (UTC).")] = None,
     end: Annotated[
         str | None, typer.Option("--to", help="Up to this day or time, exclusive. Default: the last midnight.")
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Count only, write nothing.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Count, show what would change, write nothing.")] = False,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with a run of the same span that broke off, if there is one.")
     ] = False,
@@ -142,24 +144,51 @@ def backfill(
     from kpis.compute import last_midnight
 
     definitions = _chosen(kpi or [], every=every)
+    if incident:
+        if start or end or resume or force:
+            raise Invalid("--incident goes with --kpi, --all and --dry-run alone.", field="incident")
+        _backfill_incident(definitions, incident, dry_run=dry_run)
+        return
     as_of = _moment(end, "--to") or last_midnight(timezone.now())
     first = _moment(start, "--from")
     for definition in definitions:
+        changes: list[Change] = []
         with progress(definition.slug) as advance:
             counts = run(
                 definition,
                 as_of=as_of,
                 start=first,
                 dry_run=dry_run,
+                examples=changes,
                 resume=resume,
                 forced_because=force,
                 advance=advance,
             )
         typer.echo(_line(definition, counts))
+        for change in changes:
+            typer.echo(f"  changed {change}")
     if dry_run:
         typer.echo("Nothing written (--dry-run).")
     else:
         typer.echo(f"Computed as of {as_of:%Y-%m-%d %H:%M} UTC. Next: mim kpi list, or open /kpis")
+
+
+def _backfill_incident(definitions: list[KpiDefinition], id: str, *, dry_run: bool) -> None:
+    """What one incident gives; figures about all of them are left to the next night."""
+    from django.utils import timezone
+
+    from incidents.cli_local import incident_called
+    from kpis.compute import recompute_incident
+
+    found, now = incident_called(id), timezone.now()
+    with taken_back() if dry_run else nullcontext():
+        counts = recompute_incident(found.pk, now=now, only=[each.slug for each in definitions])
+    for definition in definitions:
+        if definition.slug in counts:
+            typer.echo(_line(definition, counts[definition.slug]))
+        else:
+            typer.echo(f"{definition.slug} keeps no values of single incidents.")
+    typer.echo("Nothing written (--dry-run)." if dry_run else f"Next: mim kpi observations --incident {found.pk}")
 
 
 @app.command()

@@ -18,14 +18,14 @@ from kpis.errors import KpiNotFound, NoSuchObservation, NoSuchReport
 from kpis.explain import explain
 from kpis.facts import files, ingest, registry
 from kpis.facts_api import FactShown
-from kpis.models import Fact, KpiDefinition, KpiObservation, Report
+from kpis.models import Fact, KpiDefinition, KpiDefinitionVersion, KpiObservation, Report
 from kpis.readiness import NoSuchTeam, asked, sheet
 from kpis.readiness_exports import documented as readiness_document
 from kpis.reasons import documented
 from kpis.reports.reading import opened, reports_for
 from kpis.reports_pages import document as report_document
 from kpis.reports_pages import line
-from kpis.serializers import DefinitionShown, ObservationShown
+from kpis.serializers import DefinitionShown, ObservationShown, RevisionShown
 from kpis.standing import Standings
 from kpis.viewing import NO_WINDOW, figures_of, observations_for, renewed_all, stored_for
 from majorops.lib.errors import Invalid
@@ -50,6 +50,11 @@ class Local:
         if not found:
             raise KpiNotFound(by_slug(slug, _known().values_list("slug", flat=True)))
         return _definitions(found)[0]
+
+    def versions(self, slug: str) -> list[Document]:
+        rows = visible(KpiDefinitionVersion.objects.filter(definition=self.definition(slug)["slug"]), operator())
+        found = rows.select_related("changed_by").order_by("-changed_at", "-id")
+        return list(RevisionShown(found, many=True).data)
 
     def observations(self, slug: str, incident: str, limit: int) -> list[Document]:
         if incident:

@@ -22,6 +22,9 @@ class Kpis(Protocol):
     def definition(self, slug: str) -> Document:
         """Raises KpiNotFound."""
 
+    def versions(self, slug: str) -> list[Document]:
+        """A definition as it stood after each change, the newest first. Raises KpiNotFound."""
+
     def observations(self, slug: str, incident: str, limit: int) -> list[Document]:
         """Current values, the newest first: of one incident, or of a KPI for all of them."""
 

@@ -33,6 +33,9 @@ class Remote:
             raise KpiNotFound(by_slug(slug, (each["slug"] for each in self.definitions())))
         return dict(found)
 
+    def versions(self, slug: str) -> list[Document]:
+        return self.server.rows(f"kpis/{self.definition(slug)['slug']}/revisions")
+
     def observations(self, slug: str, incident: str, limit: int) -> list[Document]:
         place = f"incidents/{Incidents(self.server).one(incident)['id']}/kpis" if incident else "observations"
         if slug:

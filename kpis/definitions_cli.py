@@ -1,7 +1,9 @@
-"""`mim kpi export | import | diff | validate`: definitions as files, for people who keep them in git."""
+"""`mim kpi export | import | diff | validate | preview`: definitions as files, for people who keep them in git."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -9,10 +11,16 @@ import typer
 
 from kpis.errors import KpiNotFound
 from majorops.lib.errors import Invalid
+from majorops.lib.manner import hint, next_step, shown
+from majorops.lib.terminal import remote_too
 
 if TYPE_CHECKING:
+    from kpis.actions import Running
+    from kpis.cli_port import Document
     from kpis.exchange import Planned
-    from kpis.models import KpiDefinition, KpiDefinitionVersion
+    from kpis.models import KpiDefinition
+    from kpis.preview import Compared
+    from kpis.targets import Target
 
 #: The exit code of a check that found something, as opposed to one that failed.
 FOUND = 8
@@ -49,6 +57,7 @@ def export(
         (folder / f"{definition.slug}.yaml").write_text(to_yaml(document_of(definition)), encoding="utf-8")
     audit.record(audit.Action.EXPORT, after={"kpi_definitions": [each.slug for each in chosen], "format": "yaml"})
     typer.echo(f"{len(chosen)} definition{'' if len(chosen) == 1 else 's'} written to {folder}.")
+    next_step(f"mim kpi import {folder} --dry-run")
 
 
 def _export_for(form: str, chosen: list[KpiDefinition], file: Path | None) -> None:
@@ -93,10 +102,12 @@ def import_files(
     told = reason or f"Imported from {source.name}"
     for line in commit(planned, Editor(None, timezone.now()), reason=told, publish_too=publish):
         typer.echo(line)
+    next_step("mim kpi backfill --all" if publish else "mim kpi preview SLUG, and publish it in /admin/")
 
 
+@remote_too
 def diff(
-    slug: str,
+    slug: Annotated[str, typer.Argument(help="The KPI, e.g. mttr.")],
     old: Annotated[str, typer.Argument(help="A version, e.g. 3 or 3.1. Default: the one before the newest.")] = "",
     new: Annotated[str, typer.Argument(help="Another. Default: the newest.")] = "",
 ) -> None:
@@ -104,21 +115,34 @@ def diff(
 
     Example: mim kpi diff mttr 1 2
     """
-    from kpis.actions import contents
+    from kpis.cli_port import kpis
     from kpis.differences import differences
 
-    versions = list(_found(slug).versions.all())
+    versions = kpis().versions(slug)
     newer = _version(versions, new) if new else versions[0]
     older = _version(versions, old) if old else versions[min(1, len(versions) - 1)]
-    typer.echo(f"{older} → {newer}  {newer.reason}")
-    for change in differences(contents(older), contents(newer)):
+    typer.echo(f"{slug} v{_number(older)} → {slug} v{_number(newer)}  {newer['reason']}")
+    for change in differences(_contents(older), _contents(newer)):
         typer.echo(f"{change.name}:")
         for line in str(change).splitlines():
             typer.echo(f"  {line}")
 
 
+def _number(version: Document) -> str:
+    """`3`, or `3.1` for a change that left the numbers."""
+    return f"{version['version']}.{version['minor']}" if version["minor"] else str(version["version"])
+
+
+def _contents(version: Document) -> dict[str, object]:
+    """Everything that it says, formula first."""
+    return {**{name: version[name] for name in ("formula", "spec", "units")}, **version["snapshot"]}
+
+
 def validate(
-    source: Annotated[Path, typer.Argument(exists=True, help="A file (.yaml, .json, .csv, .zip) or a folder of them.")],
+    source: Annotated[
+        Path | None,
+        typer.Argument(exists=True, help="A file (.yaml, .json, .csv, .zip) or a folder. Default: what is stored."),
+    ] = None,
 ) -> None:
     """Checks definitions as an import would, and saves nothing. Exit code 8 if one is wrong.
 
@@ -126,7 +150,7 @@ def validate(
     """
     from kpis.exchange import State, plan
 
-    planned = plan(_read(source))
+    planned = plan(_read(source) if source else _stored())
     wrong = [each for each in planned if each.state is State.ERROR]
     for each in wrong:
         typer.echo(_line(each))
@@ -135,9 +159,97 @@ def validate(
         raise typer.Exit(FOUND)
 
 
+def _stored() -> list[Any]:
+    from kpis.exchange import documents_of
+    from kpis.models import KpiDefinition
+
+    return [each.content() for each in documents_of(KpiDefinition.objects.order_by("slug"))]
+
+
+def preview(
+    slug: Annotated[str, typer.Argument(help="The KPI, e.g. mttr.")],
+    file: Annotated[
+        Path | None,
+        typer.Option("--file", exists=True, dir_okay=False, help="A definition in a file. Default: the saved draft."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="JSON on stdout.")] = False,
+) -> None:
+    """Each figure as it is and as a draft would have it, and which targets would be met or missed. Saves nothing.
+
+    \b
+    Example: mim kpi preview mttr
+             mim kpi preview mttr --file definitions/mttr.yaml
+    """
+    from django.utils import timezone
+
+    from kpis.cli_local import operator
+    from kpis.preview import preview as compare
+
+    definition, running, targets = _drafted(slug, file)
+    if definition.is_personal:
+        raise Invalid(f"{slug} measures single people. Their figures are shown to nobody, here neither.")
+    found = compare(definition, running, targets, viewer=operator(), now=timezone.now())
+    rows = [_compared(each) for each in (*found.totals, *found.subjects)]
+    if as_json:
+        typer.echo(json.dumps(rows, indent=2, ensure_ascii=False))
+        return
+    typer.echo(f"{slug} as of {shown(found.as_of, seconds=False)}, {found.rows_read:,} rows read")
+    for row in rows:
+        typer.echo(_beside(row).rstrip())
+    hint(f"Nothing written. {len(found.turned)} would turn. Next: {_to_take_it(slug, file)}")
+
+
+def _drafted(slug: str, file: Path | None) -> tuple[KpiDefinition, Running, Sequence[Target]]:
+    """What is to be tried: of the file, or the draft that waits. Raises KpiNotFound, Invalid."""
+    from kpis.actions import draft_of, running_of
+    from kpis.exchange import document
+    from kpis.models import KpiDefinition
+
+    if file is None:
+        definition = _found(slug)
+        draft = draft_of(definition)
+        if draft is None:
+            raise Invalid(f"{slug} has no draft. Save one in /admin/, or name a file: --file {slug}.yaml", field="file")
+        return definition, running_of(draft), list(definition.targets.all())
+    told = [each for each in map(document, _read(file)) if each.slug == slug]
+    if not told:
+        raise Invalid(f"{file} holds no definition of {slug}.", field="file")
+    definition = KpiDefinition.objects.filter(pk=slug).first() or KpiDefinition(slug=slug)
+    for name, value in told[0].described.items():
+        setattr(definition, name, value)
+    return definition, told[0].running, told[0].targets
+
+
+def _compared(each: Compared) -> dict[str, Any]:
+    sides = {
+        name: {"value": side.value, "rows": side.rows, "reason": side.reason, "state": side.state and str(side.state)}
+        for name, side in (("now", each.now), ("draft", each.draft))
+    }
+    about = {"label": each.label, "window": each.window, "dims": dict(each.dims)}
+    return {**about, **sides, "delta": each.delta, "turns": each.turns}
+
+
+def _beside(row: dict[str, Any]) -> str:
+    group = " ".join(f"{name}={value}" for name, value in row["dims"].items()) if row["window"] else ""
+    about = row["label"] or f"{row['window']} {group}".strip()
+    now, draft = _side(row["now"]), _side(row["draft"])
+    return f"{about[:44]:<44} {now:>20} → {draft:<20} {'turns' if row['turns'] else ''}"
+
+
+def _side(side: dict[str, Any]) -> str:
+    if side["value"] is None:
+        return str(side["reason"] or "no value")
+    return f"{side['value']:.1f} {side['state'] or ''}".strip()
+
+
+def _to_take_it(slug: str, file: Path | None) -> str:
+    return f"mim kpi import {file}" if file else f"publish it in /admin/, then mim kpi backfill --kpi {slug}"
+
+
 def register(app: typer.Typer) -> None:
     """Puts the commands into `mim kpi`."""
-    for name, command in (("export", export), ("import", import_files), ("diff", diff), ("validate", validate)):
+    named = {"export": export, "import": import_files, "diff": diff, "validate": validate, "preview": preview}
+    for name, command in named.items():
         app.command(name)(command)
 
 
@@ -159,16 +271,17 @@ def _line(planned: Planned) -> str:
 
 
 def _found(slug: str) -> KpiDefinition:
+    from kpis.cli_port import by_slug
     from kpis.models import KpiDefinition
 
     found = KpiDefinition.objects.filter(slug=slug).first()
     if found is None:
-        raise KpiNotFound(f'No KPI is called "{slug}". See them with: mim kpi list')
+        raise KpiNotFound(by_slug(slug, KpiDefinition.objects.values_list("slug", flat=True)))
     return found
 
 
-def _version(versions: list[KpiDefinitionVersion], number: str) -> KpiDefinitionVersion:
+def _version(versions: list[Document], number: str) -> Document:
     for version in versions:
-        if version.number == number.removeprefix("v"):
+        if _number(version) == number.removeprefix("v"):
             return version
-    raise KpiNotFound(f"There is no version {number}; there are {', '.join(each.number for each in versions)}.")
+    raise KpiNotFound(f"There is no version {number}; there are {', '.join(map(_number, versions))}.")

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from majorops.lib.manner import next_step
+from majorops.lib.terminal import Listing, can_be_tried, listing
 
 if TYPE_CHECKING:
     from kpis.dwell import Found
@@ -42,10 +45,10 @@ def rows_of(found: Found) -> list[dict[str, Any]]:
 
 
 @app.command()
+@listing
 def dwell(
     window: Annotated[str, typer.Option(help="30d, 90d, 365d or all.")] = "90d",
-    as_json: Annotated[bool, typer.Option("--json", help="JSON on stdout.")] = False,
-) -> None:
+) -> Listing:
     """How long incidents stay in each phase, by severity; stays that came back are counted.
 
     Example: mim kpi dwell --window 365d
@@ -56,19 +59,19 @@ def dwell(
     from kpis.readiness_cli import _operator
 
     found = find(_operator(), window, timezone.now())
-    if as_json:
-        typer.echo(json.dumps(rows_of(found), indent=2))
-        return
-    typer.echo(f"{found.incidents} incidents, window {found.window}")
-    for row in rows_of(found):
-        typer.echo(
-            f"{row['severity']:<9} {row['phase']} {row['name']:<22} {_share(row['share']):>5}  "
-            f"p50 {_minutes(row['medianMinutes']):>7}  p90 {_minutes(row['p90Minutes']):>7}  "
-            f"n={row['n']:<5} again={row['again']}"
-        )
+    return Listing(rows_of(found), _line, f"{found.incidents} incidents, window {found.window}")
+
+
+def _line(row: Mapping[str, Any]) -> str:
+    return (
+        f"{row['severity']:<9} {row['phase']} {row['name']:<22} {_share(row['share']):>5}  "
+        f"p50 {_minutes(row['medianMinutes']):>7}  p90 {_minutes(row['p90Minutes']):>7}  "
+        f"n={row['n']:<5} again={row['again']}"
+    )
 
 
 @app.command()
+@can_be_tried
 def histograms() -> None:
     """Rebuilds times to the bridge and their daily histograms from the dispatches.
 
@@ -82,6 +85,7 @@ def histograms() -> None:
 
     arrivals, days = rebuild(timezone.now().astimezone(zone()).date())
     typer.echo(f"{arrivals:,} arrivals, {days:,} days of teams.")
+    next_step("mim team readiness")
 
 
 def _share(share: float | None) -> str:

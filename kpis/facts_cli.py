@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from enum import StrEnum
@@ -23,7 +23,7 @@ from kpis.models import FactKind
 from majorops.lib.errors import Invalid
 from majorops.lib.manner import progress
 from majorops.lib.remote import DatabaseOnly, is_remote
-from majorops.lib.terminal import can_be_tried, remote_too
+from majorops.lib.terminal import Listing, can_be_tried, listing, remote_too
 from majorops.lib.times import iso, to_millisecond
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Facts of other systems: append, import, look.")
@@ -96,6 +96,7 @@ def _json(text: str) -> object:
 
 
 @app.command("import")
+@can_be_tried
 @remote_too
 def import_file(
     file: Annotated[str, typer.Argument(help="The file; - reads from stdin. `git-log` stands for --format git-log -.")],
@@ -207,36 +208,41 @@ def _tell(report: Report, *, as_json: bool) -> None:
 
 
 @app.command()
+@listing
 @remote_too
 def tail(
     kind: Annotated[str, typer.Option(help="Only of this kind.")] = "",
     count: Annotated[int, typer.Option("-n", min=1, max=1000, help="How many.")] = 20,
-    as_json: AsJson = False,
-) -> None:
+) -> Listing:
     """The newest facts, in the order they came in.
 
     Example: mim fact tail --kind deployed -n 5
     """
-    for fact in kpis().facts(kind, count):
-        about = f"{fact['subjectType']}:{fact['subject']}" if fact["subject"] else ""
-        told = json.dumps(fact["payload"], ensure_ascii=False)
-        line = f"{fact['occurredAt']}  {fact['kind']:<26} {about:<30} {told}"
-        typer.echo(json.dumps(fact, ensure_ascii=False) if as_json else line)
+    return Listing(kpis().facts(kind, count), _fact_line)
+
+
+def _fact_line(fact: Mapping[str, Any]) -> str:
+    about = f"{fact['subjectType']}:{fact['subject']}" if fact["subject"] else ""
+    told = json.dumps(fact["payload"], ensure_ascii=False)
+    return f"{fact['occurredAt']}  {fact['kind']:<26} {about:<30} {told}"
 
 
 @app.command("kinds")
-def list_kinds(as_json: AsJson = False) -> None:
+@listing
+def list_kinds() -> Listing:
     """The fact kinds that are defined.
 
     Example: mim fact kinds
     """
-    rows = FactKind.objects.order_by("key")
-    if as_json:
-        told = [{"key": row.key, "version": row.version, "status": row.status, "fields": row.fields} for row in rows]
-        typer.echo(json.dumps(told, indent=2))
-        return
-    for row in rows:
-        typer.echo(f"{row.key:<26} v{row.version:<3} {row.status:<8} {', '.join(row.fields)}")
+    rows = [
+        {"key": row.key, "version": row.version, "status": row.status, "fields": row.fields}
+        for row in FactKind.objects.order_by("key")
+    ]
+    return Listing(rows, _kind_line, "Append one: mim fact append KIND NAME=VALUE")
+
+
+def _kind_line(row: Mapping[str, Any]) -> str:
+    return f"{row['key']:<26} v{row['version']:<3} {row['status']:<8} {', '.join(row['fields'])}"
 
 
 @app.command()

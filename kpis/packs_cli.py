@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Mapping
 from datetime import date
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from django.utils import timezone
@@ -13,17 +14,20 @@ from django.utils import timezone
 from kpis.actions import Editor
 from kpis.packs import files, install
 from majorops.lib.errors import Invalid
-from majorops.lib.terminal import can_be_tried
+from majorops.lib.manner import next_step
+from majorops.lib.terminal import Listing, can_be_tried, listing
 
 if TYPE_CHECKING:
     from kpis.packs.install import Done
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Packs of KPIs: look, install, compare, retire.")
 AsJson = Annotated[bool, typer.Option("--json", help="JSON on stdout.")]
+PackName = Annotated[str, typer.Argument(metavar="PACK", help="Its slug, e.g. success-tracker.")]
 
 
 @app.command("list")
-def list_packs(as_json: AsJson = False) -> None:
+@listing
+def list_packs() -> Listing:
     """Every pack, and since when it is installed.
 
     Example: mim pack list
@@ -33,16 +37,16 @@ def list_packs(as_json: AsJson = False) -> None:
         for pack in files.every()
         for row in [install.in_force(pack)]
     ]
-    if as_json:
-        typer.echo(json.dumps(found))
-        return
-    for each in found:
-        since = f"installed, began {each['startedOn']}" if each["startedOn"] else "not installed"
-        typer.echo(f"{each['pack']:26} {each['kpis']:4} KPIs  {since}")
+    return Listing(found, _pack_line, "One of them: mim pack show PACK")
+
+
+def _pack_line(row: Mapping[str, Any]) -> str:
+    since = f"installed, began {row['startedOn']}" if row["startedOn"] else "not installed"
+    return f"{row['pack']:26} {row['kpis']:4} KPIs  {since}"
 
 
 @app.command()
-def show(pack: str) -> None:
+def show(pack: PackName) -> None:
     """The KPIs of a pack by group, with their row in the inventory.
 
     Example: mim pack show engineering-impact
@@ -56,24 +60,25 @@ def show(pack: str) -> None:
 
 
 @app.command()
-def diff(pack: str, as_json: AsJson = False) -> None:
+@listing
+def diff(pack: PackName) -> Listing:
     """What stands in the database otherwise than in the files. Nothing is written.
 
     Example: mim pack diff success-tracker
     """
     found = install.compare(files.pack(pack), now=timezone.now())
-    if as_json:
-        typer.echo(json.dumps([_told(each) for each in found if each.state != "same"]))
-        return
-    for each in found:
-        _tell(each)
-    typer.echo(_summary(found))
+    return Listing([_told(each) for each in found if each.state != "same"], _difference, _summary(found))
+
+
+def _difference(row: Mapping[str, Any]) -> str:
+    names = f" ({', '.join(row['fields'])})" if row["fields"] else ""
+    return f"{row['what']} {row['key']}: {row['state']}{names}"
 
 
 @app.command("install")
 @can_be_tried
 def install_pack(
-    pack: str,
+    pack: PackName,
     start: Annotated[str, typer.Option(help="First day of the programme, e.g. 2026-03-02. Default: today.")] = "",
     with_claims: Annotated[
         bool, typer.Option("--with-claims", help="Enter the figures that its documents printed, as claims.")
@@ -92,12 +97,13 @@ def install_pack(
     for each in found:
         _tell(each)
     typer.echo(_summary(found))
+    next_step("mim kpi backfill --all")
 
 
 @app.command()
 @can_be_tried
 def retire(
-    pack: str, reason: Annotated[str, typer.Option(help="Why; the version history keeps it.")] = "Pack retired"
+    pack: PackName, reason: Annotated[str, typer.Option(help="Why; the version history keeps it.")] = "Pack retired"
 ) -> None:
     """Retires every KPI of a pack. What is stored stays.
 
@@ -105,6 +111,7 @@ def retire(
     """
     gone = install.remove(files.pack(pack), Editor(None, timezone.now()), reason=reason)
     typer.echo(f"{len(gone)} KPIs retired. Their fact kinds and figures stay.")
+    next_step("mim pack list")
 
 
 @app.command()

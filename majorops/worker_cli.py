@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import logging
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from majorops.lib.times import iso
+from majorops.lib.manner import shown
+from majorops.lib.terminal import Listing, listing
+from majorops.lib.times import iso, parse_time
 
 if TYPE_CHECKING:
     from majorops.jobs_reading import Standing
@@ -65,8 +67,9 @@ def jobs_commands() -> None:
 
 
 @jobs.command("list")
-def list_jobs(as_json: Annotated[bool, typer.Option("--json", help="JSON on stdout.")] = False) -> None:
-    """Each job with its rhythm, its last run and its next one. Times are UTC.
+@listing
+def list_jobs() -> Listing:
+    """Each job with its rhythm, its last run and its next one.
 
     Example: mim jobs list
     """
@@ -79,17 +82,15 @@ def list_jobs(as_json: Annotated[bool, typer.Option("--json", help="JSON on stdo
     now = timezone.now()
     create_missing(now)
     found = standings(Schedule.objects.order_by("job"), now)
-    if as_json:
-        typer.echo(json.dumps([_facts(standing) for standing in found], indent=2))
-        return
-    for standing in found:
-        facts = _facts(standing)
-        typer.echo(
-            f"{facts['job']!s:<20} {facts['rhythm']!s:<16} last {_short(facts['lastRunAt']):<17} "
-            f"{facts['state'] or 'never':<8} next {_short(facts['nextRunAt']):<17} {facts['outcome']}".rstrip()
-        )
-        if standing.stale:
-            typer.echo(f"  ! {standing.stale.why}")
+    return Listing([_facts(standing) for standing in found], _line, "One of them now: mim jobs run JOB")
+
+
+def _line(row: Mapping[str, Any]) -> str:
+    line = (
+        f"{row['job']:<20} {row['rhythm']:<16} last {_short(row['lastRunAt']):<21} "
+        f"{row['state'] or 'never':<8} next {_short(row['nextRunAt']):<21} {row['outcome']}".rstrip()
+    )
+    return f"{line}\n  ! {row['lookAfterIt']}" if row["lookAfterIt"] else line
 
 
 def _facts(standing: Standing) -> dict[str, str | None]:
@@ -107,7 +108,7 @@ def _facts(standing: Standing) -> dict[str, str | None]:
 
 
 def _short(at: str | None) -> str:
-    return at[:16].replace("T", " ") if at else "—"
+    return shown(parse_time(at, field="at") if at else None, seconds=False)
 
 
 @jobs.command("run")

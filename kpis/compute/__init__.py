@@ -6,12 +6,13 @@ difference, and `runs` does all three: for one incident, for a span of time, eve
 
 from kpis.compute.diff import Counts
 from kpis.compute.drafts import Draft, dims_key, inputs_hash, part_figures
-from kpis.compute.runs import Difference, backfill, last_midnight, nightly, recompute_incident, verify
+from kpis.compute.runs import Change, Difference, backfill, last_midnight, nightly, recompute_incident, verify
 from kpis.models import CLAIMS, EVERYONE
 
 __all__ = [
     "CLAIMS",
     "EVERYONE",
+    "Change",
     "Counts",
     "Difference",
     "Draft",

@@ -76,6 +76,8 @@ class Diff:
         self.counts = Counts()
         self.appended: list[Addition] = []
         self.superseded: list[str] = []
+        #: What is written in place of what: the stored row, and what the rows say now.
+        self.changed: list[tuple[str, Draft]] = []
         self.forced: list[str] = []
         self._shadows = _newest_shadows(row.pk for row in current.values() if row.source in CLAIMS)
         #: Where revisions begin to count for keys that have a current row which stays.
@@ -103,6 +105,7 @@ class Diff:
         else:
             self.counts.changed += 1
             self.superseded.append(stored.pk)
+            self.changed.append((stored.pk, draft))
             self.appended.append(found)
 
     def _beside(self, found: Addition, claim: Stored) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import gc
 import random
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, time, timedelta
@@ -42,12 +42,31 @@ from kpis.standing import Standings
 from majorops.lib.times import iso, parse_time, to_millisecond
 
 Advance = Callable[[int, int], None]
+#: How many changes a run that is only tried shows.
+EXAMPLES = 5
 #: How many observations one transaction stores, about: those of one moment stay together.
 RANGE = 5000
 
 
 def _silently(done: int, total: int) -> None:
     """The default of `advance`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A stored value that the rows no longer give."""
+
+    subject: str
+    window: str
+    version: int
+    before: float | None
+    after: float | None
+    reason: str
+
+    def __str__(self) -> str:
+        said = ["—" if value is None else f"{value:.1f}" for value in (self.before, self.after)]
+        why = f" ({self.reason.replace('_', ' ')})" if self.reason else ""
+        return f"{self.subject or self.window} {said[0]} → {said[1]}{why}"
 
 
 def backfill(
@@ -57,6 +76,7 @@ def backfill(
     start: datetime | None = None,
     trigger: str = "backfill",
     dry_run: bool = False,
+    examples: list[Change] | None = None,
     resume: bool = False,
     forced_because: str = "",
     advance: Advance = _silently,
@@ -64,15 +84,15 @@ def backfill(
     """Computes every sample in [start, as_of) and the rollups at `as_of`. `advance(done, total)` follows each range.
 
     `resume` goes on with the newest run of the same definition version and span that did not end; without one it
-    begins anew. `forced_because` retires stated values that are in the way, and says why. Raises NothingToCompute for
-    a definition without a formula.
+    begins anew. `forced_because` retires stated values that are in the way, and says why. `dry_run` only counts, and
+    puts a few changes into `examples`. Raises NothingToCompute for a definition without a formula.
     """
     formula = _runnable(definition)
     as_of = to_millisecond(as_of)
     span = _Span(start, as_of, rollups_at=(as_of,))
     run = _Run(definition, formula, span, trigger, forced_because)
     with _uncollected():
-        return run.compare() if dry_run else run.store(advance, resume=resume)
+        return run.compare([] if examples is None else examples) if dry_run else run.store(advance, resume=resume)
 
 
 def nightly(definition: KpiDefinition, *, now: datetime, days: int, advance: Advance = _silently) -> Counts:
@@ -108,21 +128,24 @@ def _midnight(now: datetime, days_back: int) -> datetime:
 
 
 @transaction.atomic
-def recompute_incident(incident_id: str, *, now: datetime) -> None:
-    """Brings the samples of one incident up to date, for every KPI that keeps some.
+def recompute_incident(incident_id: str, *, now: datetime, only: Collection[str] = ()) -> dict[str, Counts]:
+    """Brings the samples of one incident up to date, for every KPI that keeps some, or those of them that are named.
 
     The rows are read under the lock: of two actions at the same moment, the later reading is stored last.
     """
     locked = KpiDefinition.objects.computable().select_for_update(no_key=True)
+    locked = locked.filter(slug__in=only) if only else locked
     # Before the parse, which asks for other KPIs when a formula names some.
     kept = [definition for definition in locked if (definition.spec or {}).get("subject") is not None]
     current_ones = KpiDefinitionVersion.objects.filter(minor=0, version=F("definition__current_version"))
     versions = {version.definition_id: version for version in current_ones.filter(definition__in=kept)}
+    counts = {}
     for definition in kept:
         formula = formula_of(definition)
         if formula is not None:
             drafts = list(Reading(definition, formula, Scope(now, incident_id)).samples())
-            _store_incident(definition, versions[definition.pk], drafts, incident_id, now)
+            counts[definition.slug] = _store_incident(definition, versions[definition.pk], drafts, incident_id, now)
+    return counts
 
 
 def _store_incident(
@@ -131,7 +154,7 @@ def _store_incident(
     drafts: Sequence[Draft],
     incident_id: str,
     now: datetime,
-) -> None:
+) -> Counts:
     diff = Diff(version, drafts, current(definition, Q(window="", incident_id=incident_id)))
     if diff.counts.wrote:
         as_of = to_millisecond(now)
@@ -139,6 +162,7 @@ def _store_incident(
         store.write(diff, run, _standing(definition, as_of), now=run.started_at)
         _count(run, diff.counts)
         _end(run, RunOutcome.DONE)
+    return diff.counts
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,12 +249,14 @@ class _Run:
         self.forced_because = forced_because
         self.version = definition.versions.get(version=definition.current_version, minor=0)
 
-    def compare(self) -> Counts:
-        """Counts what would be written, and writes nothing."""
+    def compare(self, examples: list[Change]) -> Counts:
+        """Counts what would be written, with the first changes as examples. Writes nothing."""
         counts = Counts()
         for part in self._ranges(self.span.start):
             stored = current(self.definition, part.scope)
-            counts.add(Diff(self.version, part.drafts, stored, force=bool(self.forced_because)).counts)
+            diff = Diff(self.version, part.drafts, stored, force=bool(self.forced_because))
+            counts.add(diff.counts)
+            examples += _changes(diff.changed[: EXAMPLES - len(examples)])
         return counts
 
     def store(self, advance: Advance, *, resume: bool = False) -> Counts:
@@ -302,6 +328,15 @@ class _Run:
             later = Reading(self.definition, self.formula, today).samples()
             found += [each for each in later if each.incident_id in went_on and each.timestamp < self.span.end]
         return found
+
+
+def _changes(changed: Sequence[tuple[str, Draft]]) -> Iterator[Change]:
+    rows = KpiObservation.objects.select_related("definition_version").in_bulk([pk for pk, _ in changed])
+    for pk, draft in changed:
+        found, row = draft.measurement, rows[pk]
+        yield Change(
+            row.subject_key, row.window, row.definition_version.version, row.value, found.value, found.reason or ""
+        )
 
 
 def _since(start: datetime | None, samples: Iterable[Draft]) -> list[Draft]:
