@@ -27,7 +27,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import F, Max
+from django.db.models import F, Max, QuerySet
 from django.utils import timezone
 
 from accounts.idempotency import effect
@@ -248,7 +248,7 @@ def deliver_due(now: datetime, *, by: paging.Send = paging.send) -> Delivered:
     An endpoint that kept us waiting is left for the next round, so that it delays nobody else.
     """
     done, silent = Delivered(), set[str]()
-    due = Delivery.objects.filter(state=DeliveryState.WAITING, next_try_at__lte=now).order_by("next_try_at", "pk")
+    due = _due(now).order_by("next_try_at", "pk")
     for key, endpoint in list(due.values_list("pk", "endpoint")[:BATCH]):
         if endpoint not in silent and _claim(key, now):
             related = Delivery.objects.select_related("page__team", "page__incident", "notice__incident", "person")
@@ -258,9 +258,18 @@ def deliver_due(now: datetime, *, by: paging.Send = paging.send) -> Delivered:
     return done
 
 
+def _due(now: datetime) -> QuerySet[Delivery]:
+    return Delivery.objects.filter(state=DeliveryState.WAITING, next_try_at__lte=now)
+
+
+def due_count(now: datetime) -> int:
+    """How many would be tried now."""
+    return _due(now).count()
+
+
 def _claim(key: str, now: datetime) -> bool:
     """Whether this worker has it: only one of several finds it still due."""
-    due = Delivery.objects.filter(pk=key, state=DeliveryState.WAITING, next_try_at__lte=now)
+    due = _due(now).filter(pk=key)
     return bool(due.update(next_try_at=now + LEASE, attempts=F("attempts") + 1))
 
 

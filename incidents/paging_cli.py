@@ -27,6 +27,7 @@ def messages() -> None:
 @app.command("deliver")
 def deliver(
     watch: Annotated[bool, typer.Option("--watch", help="Go on until stopped; several may run at once.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Tell how much is due, send nothing.")] = False,
 ) -> None:
     """Sends what is due. What fails is tried again, calls of a team three times, all else for 24 hours.
 
@@ -34,6 +35,9 @@ def deliver(
     Example: mim outbox deliver --watch
              mim pages deliver
     """
+    if dry_run:
+        typer.echo(f"{outbox.due_count(timezone.now())} are due. Nothing sent (--dry-run).")
+        return
     while True:
         done = outbox.deliver_due(timezone.now())
         if done or not watch:

@@ -1,4 +1,4 @@
-"""`mim kpi alert`: check the alert rules, list them, acknowledge one, replay one."""
+"""`mim kpi alert`: check the alert rules, list them, try one, acknowledge one, replay one."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from kpis.cli_port import Document, kpis
+from majorops.lib.manner import next_step
 from majorops.lib.remote import is_remote
 from majorops.lib.terminal import Listing, can_be_tried, listing, near_match, remote_too
 
@@ -19,12 +20,8 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Alert rules on KPIs.")
 alert = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Alert rules: check, list, ack, replay.")
 app.add_typer(alert, name="alert")
-checking = typer.Typer(rich_markup_mode=None, help="Alert rules: check them.")
-
-
-@checking.callback()
-def checks() -> None:
-    """Alert rules: check them."""
+#: What stands in `mim alert` beside the alerts of other systems.
+checking = typer.Typer(rich_markup_mode=None, help="Alert rules: check them, try one.")
 
 
 #: The exit code of `check` when something fires.
@@ -34,6 +31,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="JSON on stdout.")]
 
 @checking.command("check")
 @alert.command()
+@can_be_tried
 @remote_too
 def check(as_json: AsJson = False) -> None:
     """Checks every rule now. Exit code 8 while something fires that nobody has acknowledged.
@@ -80,10 +78,47 @@ def _line(rule: Document) -> str:
     return f"{rule['state']:<13} {rule['severity']:<9} {rule['slug']:<26} {rule['kpi']} {rule['condition']}"
 
 
+RuleName = Annotated[str, typer.Argument(metavar="RULE", help="The slug of the rule.")]
+
+
+@alert.command("test")
+def try_rule(rule: RuleName) -> None:
+    """How often a rule would have fired in the last 90 days. Nothing is written, nobody is told.
+
+    Example: mim kpi alert test velocity-critical
+    """
+    from django.utils import timezone
+
+    from kpis.alerts.reading import preview
+
+    typer.echo(preview(_rule(rule), timezone.now()))
+    next_step(f"mim kpi alert replay {rule} --from 2026-03-01 --dry-run")
+
+
+@checking.command("test")
+def try_rule_or_source(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The slug of a rule, or with FILE that of a source.")],
+    file: Annotated[str, typer.Argument(metavar="[FILE]", help="A body as the source sends it; - for stdin.")] = "",
+    as_json: AsJson = False,
+) -> None:
+    """How often a rule would have fired; or what a source would make of a body. Nothing is written.
+
+    \b
+    Example: mim alert test velocity-critical
+             mim alert test prometheus alert.json
+    """
+    from incidents.alerts_cli import try_out
+
+    if file:
+        try_out(name, file, as_json)
+    else:
+        try_rule(name)
+
+
 @alert.command()
 @can_be_tried
 def ack(
-    rule: Annotated[str, typer.Argument(help="The slug of the rule.")],
+    rule: RuleName,
     note: Annotated[str, typer.Option(help="What is done about it.")] = "",
     by: Annotated[str, typer.Option("--by", help="E-mail of who acknowledges. Default: whoever runs this.")] = "",
 ) -> None:
@@ -100,8 +135,9 @@ def ack(
 
 
 @alert.command()
+@can_be_tried
 def replay(
-    rule: Annotated[str, typer.Argument(help="The slug of the rule.")],
+    rule: RuleName,
     begin: Annotated[str, typer.Option("--from", help="A day or a time, e.g. 2026-03-01.")],
 ) -> None:
     """Replays the figures from then on, in order, and records what the rule would have seen.
@@ -116,6 +152,7 @@ def replay(
     now = timezone.now()
     for event in actions.watch_from(_rule(rule).pk, _moment(begin, "--from") or now, now=now):
         typer.echo(f"{event.at:%Y-%m-%d %H:%M} UTC  {event.kind}  {event.note}".rstrip())
+    next_step("mim kpi alert list")
 
 
 def _rule(slug: str) -> AlertRule:

@@ -17,7 +17,7 @@ from kpis.errors import KpiNotFound, NothingToVerify
 from kpis.explain_cli import explain_one
 from majorops.lib.errors import Invalid
 from majorops.lib.manner import hint, progress
-from majorops.lib.terminal import Listing, listing, remote_too, taken_back
+from majorops.lib.terminal import Listing, can_be_tried, listing, remote_too, taken_back
 from majorops.lib.times import iso
 
 if TYPE_CHECKING:
@@ -192,6 +192,7 @@ def _backfill_incident(definitions: list[KpiDefinition], id: str, *, dry_run: bo
 
 
 @app.command()
+@can_be_tried
 def nightly(
     days: Annotated[
         int | None, typer.Option("--days", min=1, max=366, help="How many days. Default: MAJOROPS_NIGHTLY_DAYS.")

@@ -9,11 +9,14 @@ import typer
 from django.utils import timezone
 
 from kpis import health, self_measurement
+from majorops.lib.manner import next_step
+from majorops.lib.terminal import can_be_tried
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Measuring services, and ourselves.")
 
 
 @app.command()
+@can_be_tried
 def check(
     services: Annotated[list[str] | None, typer.Argument(help="Only these. Default: all that are named.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="JSON on stdout.")] = False,
@@ -40,3 +43,4 @@ def requests() -> None:
     Example: mim health requests
     """
     typer.echo(self_measurement.take_up(timezone.now()))
+    next_step("mim kpi nightly")

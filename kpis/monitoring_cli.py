@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from majorops.lib.manner import next_step
+
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Goals of other tools.")
 
 
@@ -44,8 +46,10 @@ def import_slo(
     if watches:
         typer.echo(f"{watches} alert rules of Prometheus were read and are not imported: they watch what is not here.")
     if dry_run:
+        typer.echo("Nothing written (--dry-run).")
         return
     goals = [goal for contents in found for goal in contents.goals]
     told = take_over(goals, Editor(None, timezone.now()))
     new = sum(told.values())
     typer.echo(f"{new} new, {len(told) - new} there already. They are drafts: say in admin what measures them.")
+    next_step("mim kpi list")

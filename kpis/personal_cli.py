@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from majorops.lib.manner import next_step
+from majorops.lib.terminal import can_be_tried
+
 if TYPE_CHECKING:
     from accounts.models import User
 
@@ -44,6 +47,7 @@ def response_times(
 
 
 @app.command("grant-response-times")
+@can_be_tried
 def grant(email: Annotated[str, EMAIL], reason: Annotated[str, typer.Option(help="What they need it for.")]) -> None:
     """Lets one person look at the response times of others.
 
@@ -57,9 +61,11 @@ def grant(email: Annotated[str, EMAIL], reason: Annotated[str, typer.Option(help
 
     personal.grant(PersonalGrant(person=_person(email), reason=reason), Editor(None, timezone.now()))
     typer.echo(f"{email} may look at response times now. Every look is in the audit trail.")
+    next_step(f"mim user response-times PERSON --as {email} --reason WHY")
 
 
 @app.command("revoke-response-times")
+@can_be_tried
 def revoke(email: Annotated[str, EMAIL]) -> None:
     """Ends what grant-response-times began.
 
@@ -72,6 +78,7 @@ def revoke(email: Annotated[str, EMAIL]) -> None:
 
     ended = [personal.end(row, Editor(None, timezone.now())) for row in personal.grants_of(_person(email))]
     typer.echo(f"{email} may no longer look." if any(ended) else f"{email} had no such grant.")
+    next_step("mim user list")
 
 
 def _person(email: str) -> User:

@@ -25,8 +25,8 @@ from typer.core import TyperGroup
 from typer.main import get_group
 
 from majorops.lib.errors import DomainError
-from majorops.lib.manner import Manner, detail, speaking
-from majorops.lib.terminal import remote_too
+from majorops.lib.manner import Manner, confirm, detail, next_step, speaking
+from majorops.lib.terminal import can_be_tried, remote_too
 
 #: Each group of commands: its one line of help, and the typer apps that its commands are in.
 GROUPS: dict[str, tuple[str, *tuple[str, ...]]] = {
@@ -321,6 +321,7 @@ def demo_commands() -> None:
 
 
 @demo.command("load")
+@can_be_tried
 def load_demo() -> None:
     """Loads people, teams, a history and one incident that is going on now. A second call changes nothing.
 
@@ -331,6 +332,28 @@ def load_demo() -> None:
     from majorops.demo import load
 
     typer.echo(load(timezone.now()))
+    next_step("mim incident list, or open / as mim@example.com")
+
+
+@demo.command("reset")
+def reset_demo(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Tell what would be lost, take nothing away.")] = False,
+) -> None:
+    """Takes everything away and loads the demo again. Refuses where anybody but its own people has a role.
+
+    Example: mim demo reset --yes
+    """
+    from django.utils import timezone
+
+    from majorops.demo_reset import check_is_demo, reset
+
+    lost = check_is_demo()
+    if dry_run:
+        typer.echo(f"{lost} Nothing written (--dry-run).")
+        return
+    confirm(f"{lost} Go on?")
+    typer.echo(reset(timezone.now()))
+    next_step("mim incident list, or open / as mim@example.com")
 
 
 @database.callback()

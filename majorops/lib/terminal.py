@@ -105,9 +105,11 @@ def can_be_tried(command: Callable[..., None]) -> Callable[..., None]:
             return
         if is_remote():
             raise DatabaseOnly.said("--dry-run of a change")
-        with taken_back():
-            command(**given)
-        typer.echo("Nothing written (--dry-run).", err=True)
+        try:
+            with taken_back():
+                command(**given)
+        finally:
+            typer.echo("Nothing written (--dry-run).", err=True)
 
     return _with_options(tried, command, {"dry_run": (DryRun, False)})
 
