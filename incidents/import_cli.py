@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import itertools
 import json
 import re
 import sys
+import zlib
 from collections.abc import Iterable
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import tzinfo
 from pathlib import Path
-from typing import Annotated, BinaryIO
+from typing import Annotated, BinaryIO, cast
 
 import typer
 from django.db import transaction
@@ -47,6 +49,8 @@ from majorops.lib.times import SKEW, iso
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Import histories.")
 
 STDIN = Path("-")
+#: How a gzip file begins.
+GZIP = b"\x1f\x8b"
 #: These are read row by row, and may be larger than what is read at once.
 LOGS = (Format.SERVICENOW, Format.VOLVO)
 
@@ -110,7 +114,7 @@ def import_history(
     """
     answers = Answers(zone, instance, severity, resolved, site)
     name = "stdin" if file == STDIN else file.name
-    with closing(_opened(file)) as opened:
+    with closing(_opened(file)) as packed, closing(_unpacked(packed)) as opened:
         try:
             format = format or _recognised(opened)
             if into:
@@ -121,6 +125,8 @@ def import_history(
         except FileRefused as error:
             error.message = f"{name}: {error.message}"
             raise
+        except (EOFError, gzip.BadGzipFile, zlib.error):
+            raise FileRefused(f"{name}: The gzip file is damaged or breaks off. Fetch it again.") from None
     _tell(report, name, format, as_json=as_json)
 
 
@@ -148,6 +154,13 @@ def _opened(file: Path) -> BinaryIO:
         return file.open("rb")
     except OSError as error:
         raise typer.BadParameter(f"{file} cannot be read: {error.strerror}.") from None
+
+
+def _unpacked(file: BinaryIO) -> BinaryIO:
+    """What is in a gzip file; any other as it is."""
+    is_packed = file.read(2) == GZIP
+    file.seek(0)
+    return cast(BinaryIO, gzip.GzipFile(fileobj=file)) if is_packed else file
 
 
 def _recognised(file: BinaryIO) -> Format:

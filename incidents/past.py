@@ -9,6 +9,9 @@ from datetime import datetime
 from incidents.lifecycle import Phase, Severity
 from teams.alarm import AlarmLevel
 
+#: The key in the metadata under which stands since when it was surely over, where nobody knows when it ended.
+GONE_AT = "gone_at"
+
 
 @dataclass(frozen=True, slots=True)
 class PastUpdate:
@@ -71,6 +74,16 @@ class PastIncident:
     is_monitoring: bool = False
     affected_systems: tuple[str, ...] = ()
     dispatches: tuple[PastDispatch, ...] = ()
-    #: Why nobody knows its end, in a sentence; told while it is open here.
+    #: Why nobody knows its end, in a sentence; told as long as that is so.
     unknown_end: str = ""
     metadata: Mapping[str, object] = field(default_factory=dict)
+
+    @property
+    def has_ended_unseen(self) -> bool:
+        """It is over, and `resolved_at` is only since when that is sure: figures do not count with it."""
+        return GONE_AT in self.metadata
+
+    @property
+    def link(self) -> str:
+        """Its public page at the source; empty where none is known."""
+        return str(self.metadata.get("link") or self.metadata.get("shortlink") or "")

@@ -34,6 +34,7 @@ from incidents.models import (
     TimelineEvent,
 )
 from incidents.models import Source as Door
+from incidents.past import GONE_AT
 from incidents.promises import Outcome, promises
 from incidents.survey import ENOUGH
 from kpis import dispatch_credit
@@ -89,14 +90,20 @@ class Source:
     expected_every: timedelta | None = None
 
 
+#: Since when an incident was surely over of which nobody knows when it ended.
+_GONE = f"metadata__{GONE_AT}"
+
+
 def _incidents(scope: Scope) -> Iterator[Row]:
     rows = Incident.objects.order_by("pk").values(
         "id", "severity", "kind", "status", "detected_at", "resolved_at", "issue_time", "resolve_time",
-        "customer_count", "external_id",
+        "customer_count", "external_id", _GONE,
     )  # fmt: skip
     for row in scope.of(rows, incident=""):
+        ended_unseen = row[_GONE] is not None
         yield {
-            **{name: value for name, value in row.items() if name != "external_id"},
+            **{name: value for name, value in row.items() if name not in ("external_id", _GONE)},
+            "resolved_at": None if ended_unseen else row["resolved_at"],
             "ref": f"incident:{row['id']}",
             "subject_key": f"incident:{row['id']}",
             "incident_id": row["id"],

@@ -29,7 +29,7 @@ def check_is_demo() -> str:
         named = ", ".join(others[:3]) + (" and others" if len(others) > 3 else "")
         raise NotTheDemo(
             f"{named} work{'s' if len(others) == 1 else ''} here, so this is more than the demo and is not taken away. "
-            "For a demo of its own, name another database in DATABASE_URL, then: python manage.py migrate; mim demo load"
+            "For a demo, name another database in DATABASE_URL, then: python manage.py migrate; mim demo load"
         )
     return f"All {Incident.objects.count()} incidents of {connection.settings_dict['NAME']} are taken away for good."
 

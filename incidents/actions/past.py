@@ -16,8 +16,9 @@ from incidents.actions.facts import systems
 from incidents.clock import check_happened, check_order
 from incidents.lifecycle import EventType, Kind, Phase, Severity, Status, Verb, Visibility
 from incidents.models import Incident, PhaseEntry, Source, StatusUpdate, TimelineEvent
-from incidents.past import PastEntry, PastIncident, PastUpdate
+from incidents.past import GONE_AT, PastEntry, PastIncident, PastUpdate
 from majorops.lib.text import clean_text
+from majorops.lib.times import iso
 
 PHASE_VERBS = {Phase.ALERT: Verb.OPENED, Phase.RESOLUTION: Verb.RESOLVED}
 
@@ -52,7 +53,9 @@ def recorded_already(pasts: Sequence[PastIncident]) -> dict[tuple[str, str], Rec
     over = {
         key: row
         for row in rows
-        if not row.is_open and (key := (row.external_source or "", row.external_id or "")) in quiet
+        if not row.is_open
+        and not row.has_ended_unseen
+        and (key := (row.external_source or "", row.external_id or "")) in quiet
     }
     same = past_dispatches.with_nothing_new([(row.pk, quiet[key]) for key, row in over.items()])
     return {key: Recorded(row, False, 0) for key, row in over.items() if row.pk in same}
@@ -160,6 +163,7 @@ def _entered(
             verb=PHASE_VERBS.get(phase, Verb.ADVANCED),
             type=EventType.PHASE,
             title=f"{phase.label} (imported)",
+            description=_besides(past, phase),
             actor=past.external_source,
             occurred_at=at,
             recorded_at=now,
@@ -168,6 +172,13 @@ def _entered(
             phase_number=phase,
         )
         yield event, PhaseEntry(incident=incident, phase_number=phase, entered_at=at, recorded_at=now, event=event)
+
+
+def _besides(past: PastIncident, phase: Phase) -> str:
+    """Where the source tells of it, at its beginning; at its end, how sure that is."""
+    if phase == Phase.ALERT:
+        return past.link
+    return past.unknown_end if phase == Phase.RESOLUTION and past.has_ended_unseen else ""
 
 
 def _import_stamp(past: PastIncident, at: datetime, now: datetime) -> Stamp:
@@ -259,16 +270,46 @@ def _move_past(incident: Incident, past: PastIncident, now: datetime) -> int:
 
 
 def _close_past(incident: Incident, past: PastIncident, now: datetime) -> bool:
-    """Whether the source has resolved since what is still open here."""
-    if past.resolved_at is None or not incident.is_open:
+    """Whether the source has resolved since what is still open here, or knows the end that nobody saw."""
+    if past.resolved_at is None:
         return False
+    if not incident.is_open:
+        return _learn_end(incident, past, past.resolved_at, now)
     at = past.resolved_at
     write(incident, status=Status.RESOLVED, phase=Phase.RESOLUTION, phase_entered_at=at, resolved_at=at)
+    if past.has_ended_unseen:
+        write(incident, metadata={**(incident.metadata or {}), GONE_AT: past.metadata[GONE_AT]})
     enter(
         incident,
         Phase.RESOLUTION,
         _import_stamp(past, at, now),
         verb=Verb.RESOLVED,
         title=f"{Phase.RESOLUTION.label} (imported)",
+        reason=_besides(past, Phase.RESOLUTION),
     )
+    return True
+
+
+def _learn_end(incident: Incident, past: PastIncident, at: datetime, now: datetime) -> bool:
+    """Puts the end right that nobody had seen, unless a person has taken the incident up again since."""
+    gone_at = (incident.metadata or {}).get(GONE_AT)
+    if past.has_ended_unseen or gone_at is None or gone_at != iso(incident.resolved_at):
+        return False
+    entered = incident.timeline.filter(type=EventType.PHASE, phase_number=Phase.RESOLUTION, corrects=None).latest("pk")
+    TimelineEvent.objects.create(
+        incident=incident,
+        verb=Verb.CORRECTED,
+        type=EventType.PHASE,
+        title=f"{Phase.RESOLUTION.label} (imported)",
+        description="A later file knows when it ended.",
+        actor=past.external_source,
+        occurred_at=at,
+        recorded_at=now,
+        visibility=Visibility.INTERNAL,
+        source=Source.IMPORT,
+        phase_number=Phase.RESOLUTION,
+        corrects=entered,
+    )
+    known = {name: value for name, value in (incident.metadata or {}).items() if name != GONE_AT}
+    write(incident, resolved_at=at, phase_entered_at=at, metadata=known)
     return True

@@ -97,7 +97,7 @@ def _by_records(said: object) -> Format:
         if snapshots.is_look(said) and "body" in said:
             return Format.SNAPSHOTS
         listed = said.get("incidents")
-        records = listed if isinstance(listed, list) else [said]
+        records = listed if isinstance(listed, list) else [said.get("incident", said)]
         if isinstance(said.get("scheduled_maintenances"), list) or (listed == [] and "page" in said):
             return Format.STATUSPAGE
     else:

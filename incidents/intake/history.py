@@ -186,7 +186,7 @@ def _count(recorded: actions.Recorded, past: PastIncident, report: ImportReport)
     report.entries += recorded.entries
     report.dispatches += recorded.dispatches
     report.open += recorded.incident.is_open
-    if past.unknown_end and recorded.incident.is_open:
+    if past.unknown_end and (recorded.incident.is_open or recorded.incident.has_ended_unseen):
         report.problems.append(Problem(Fate.KEPT, _label(past), past.unknown_end))
 
 
@@ -195,7 +195,7 @@ def _differences(incident: Incident, past: PastIncident) -> Iterator[str]:
     ended, ended_there = incident.resolved_at, past.resolved_at
     if ended and ended_there is None and not past.unknown_end:
         yield "The source has it open, here it is resolved. Reopen it if the source is right."
-    if ended and ended_there and abs(ended - ended_there) >= ROUNDING:
+    if ended and ended_there and not past.has_ended_unseen and abs(ended - ended_there) >= ROUNDING:
         yield f"The source resolved it at {iso(ended_there)}, here it ended at {iso(ended)}; that is left as it is."
 
 

@@ -2,8 +2,8 @@
 
 A look is {"fetched_at": TIME, "body": what the page said}, or what the page said alone (its time is page.updated_at).
 An incident is what the last look says of it, with the updates of all looks. A page lists only what is open: an incident
-that is gone from a later look is over since some moment between the two, and that moment is not known. An empty look
-says nothing.
+that is gone from a later look is over since some moment between the two, and that moment is not known; it is closed at
+the later look, and its end counts as unknown. An empty look says nothing.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from datetime import datetime
 
 from incidents.intake import Fate, FileRefused, Problem, printable, statuspage
 from incidents.intake.documents import label_of, listed, text_of, time_of
-from incidents.past import PastIncident
+from incidents.past import GONE_AT, PastIncident
 from majorops.lib.errors import Invalid
 from majorops.lib.times import iso
 
@@ -209,7 +209,7 @@ def _with_looks(past: PastIncident, seen: _Sighting, looks: list[Look]) -> PastI
     if past.resolved_at is not None or gone is None:
         return replace(past, metadata=metadata)
     unknown = (
-        f"It vanished without a resolution between {iso(seen.last.at)} and {iso(gone.at)}, so its end is unknown and "
-        "it is open here. A later file that knows the end closes it."
+        f"It vanished without a resolution between {iso(seen.last.at)} and {iso(gone.at)}, so its end is unknown. It is "
+        "closed, and no figure counts with its end. A later file that knows the end puts it right."
     )
-    return replace(past, metadata={**metadata, "gone_at": iso(gone.at)}, unknown_end=unknown)
+    return replace(past, resolved_at=gone.at, metadata={**metadata, GONE_AT: iso(gone.at)}, unknown_end=unknown)

@@ -66,8 +66,9 @@ def _records(said: object) -> tuple[list[object], list[object], str]:
         incidents, planned = said.get("incidents"), said.get("scheduled_maintenances")
         if isinstance(incidents, list) or isinstance(planned, list):
             return listed(incidents), listed(planned), page_of
-        if "id" in said and "incident_updates" in said:
-            return [said], [], page_of
+        one = said.get("incident", said)
+        if isinstance(one, dict) and "id" in one and "incident_updates" in one:
+            return [one], [], page_of
     raise FileRefused(
         'This JSON is no Statuspage history. Expected is an object with a list "incidents", a list of incidents, '
         "or one incident with its incident_updates."

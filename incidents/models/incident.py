@@ -19,6 +19,7 @@ from incidents.lifecycle import (
     Status,
 )
 from incidents.models.shared import new_public_id, one_of
+from incidents.past import GONE_AT
 from majorops.lib.ulid import ULIDField, new_ulid
 
 if TYPE_CHECKING:
@@ -157,6 +158,11 @@ class Incident(models.Model):
     @property
     def is_open(self) -> bool:
         return self.status != Status.RESOLVED
+
+    @property
+    def has_ended_unseen(self) -> bool:
+        """It is over, and `resolved_at` is only since when that is sure."""
+        return GONE_AT in (self.metadata or {})
 
     def holder(self, role: CommandRole) -> User | str | None:
         """Who holds a command role now: a person, the SRE lead's name, or None."""
