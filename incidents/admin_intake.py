@@ -17,7 +17,7 @@ from django.utils import timezone
 from accounts.admin import LookedAt
 from accounts.models import User
 from accounts.visibility import viewer_of
-from incidents.alerts import inbox, setup
+from incidents.alerts import inbox, setup, trying
 from incidents.alerts.kinds import SourceKind
 from incidents.alerts.sources.generic import PRESETS, wrong_map
 from incidents.models import IntakeEvent, IntakeSource
@@ -145,7 +145,7 @@ def _tried(source: IntakeSource, body: str, field_map: str) -> list[dict[str, ob
             raise Invalid("The field map is not JSON.", field="field_map") from None
         if wrong := wrong_map(source.field_map):
             raise Invalid(wrong, field="field_map")
-    told = inbox.preview(source, body.encode(errors="surrogatepass"), now=timezone.now())
+    told = trying.preview(source, body.encode(errors="surrogatepass"), now=timezone.now())
     return [
         {
             "title": each.get("title", "No alert"),

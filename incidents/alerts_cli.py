@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from accounts.models import User
 from accounts.roles import Role
-from incidents.alerts import deciding, inbox
+from incidents.alerts import deciding, trying
 from incidents.alerts.inbox import MAX_BYTES
 from incidents.cli_local import incident_called, stamp_of
 from incidents.cli_port import Order
@@ -47,7 +47,7 @@ def try_out(source: str, file: str, as_json: bool) -> None:
     if found is None:
         slugs = visible(IntakeSource.objects.all(), _operator()).values_list("slug", flat=True)
         raise NothingHere(f"No source is called {source[:60]!a}. {near_match(source, slugs)}")
-    told = inbox.preview(found, _body(file), now=timezone.now())
+    told = trying.preview(found, _body(file), now=timezone.now())
     if as_json:
         typer.echo(json.dumps(told, indent=2, ensure_ascii=False))
         return

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from accounts.idempotency import effect
 from incidents.actions import Stamp
-from incidents.alerts import inbox
+from incidents.alerts import linking
 from incidents.alerts.kinds import Standing
 from incidents.errors import ReasonMissing
 from incidents.lifecycle import Status, check_open
@@ -23,8 +23,8 @@ def accept(alert: SourceAlert, *, title: str, severity: str, stamp: Stamp) -> In
     """Opens an incident of the candidate, detected when the alert came in. Raises DecidedAlready, AlreadyOpen."""
     with effect():
         row = _locked(alert)
-        incident = inbox.open_from(row, title=title, severity=severity, stamp=stamp)
-        inbox.link(row, incident, stamp=stamp, is_new=True)
+        incident = linking.open_from(row, title=title, severity=severity, stamp=stamp)
+        linking.link(row, incident, stamp=stamp, is_new=True)
         _decided(row, stamp)
     return incident
 
@@ -35,7 +35,7 @@ def attach(alert: SourceAlert, incident: Incident, *, stamp: Stamp) -> Incident:
         row = _locked(alert)
         current = Incident.objects.select_for_update(no_key=True).get(pk=incident.pk)
         check_open(Status(current.status))
-        inbox.link(row, current, stamp=stamp)
+        linking.link(row, current, stamp=stamp)
         _decided(row, stamp)
     return incident
 
@@ -47,7 +47,7 @@ def dismiss(alert: SourceAlert, reason: str, *, stamp: Stamp) -> SourceAlert:
         raise ReasonMissing("Say why this is no incident.", field="reason")
     with effect():
         row = _locked(alert)
-        inbox.dismiss(row, reason)
+        linking.dismiss(row, reason)
         _decided(row, stamp)
     return row
 

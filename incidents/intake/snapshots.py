@@ -209,7 +209,7 @@ def _with_looks(past: PastIncident, seen: _Sighting, looks: list[Look]) -> PastI
     if past.resolved_at is not None or gone is None:
         return replace(past, metadata=metadata)
     unknown = (
-        f"It vanished without a resolution between {iso(seen.last.at)} and {iso(gone.at)}, so its end is unknown. It is "
-        "closed, and no figure counts with its end. A later file that knows the end puts it right."
+        f"It vanished without a resolution between {iso(seen.last.at)} and {iso(gone.at)}, so its end is unknown. It "
+        "is closed, and no figure counts with its end. A later file that knows the end puts it right."
     )
     return replace(past, resolved_at=gone.at, metadata={**metadata, GONE_AT: iso(gone.at)}, unknown_end=unknown)

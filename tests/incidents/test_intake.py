@@ -20,7 +20,7 @@ from zeal import zeal_ignore
 
 from accounts.models import AuditEvent, User
 from incidents import actions
-from incidents.alerts import inbox, setup
+from incidents.alerts import inbox, linking, setup
 from incidents.alerts.inbox import Delivery, Receipt
 from incidents.alerts.kinds import Standing, State
 from incidents.alerts.policy import Known, News, news_of
@@ -505,14 +505,14 @@ def test_alerts_that_the_sender_left_out_are_told() -> None:
 
 def test_one_bad_alert_does_not_hold_up_the_others(opening: setup.Made, monkeypatch: pytest.MonkeyPatch) -> None:
     made = source("alertmanager", policy="open", slug="am")
-    opened = inbox.actions.open_incident
+    opened = linking.actions.open_incident
 
     def refusing(**said: Any) -> Incident:
         if said["dedup_key"] == "c0ffee0000000001":
             raise Invalid("Not this one.")
         return opened(**said)
 
-    monkeypatch.setattr(inbox.actions, "open_incident", refusing)
+    monkeypatch.setattr(linking.actions, "open_incident", refusing)
     receipt = receive(made, payload("alertmanager_mixed"))
     assert [each["verdict"] for each in receipt.event.outcomes] == ["failed", "parked", "opened"]
     assert receipt.event.verdict == "failed"
