@@ -108,6 +108,22 @@ def test_a_group_tells_of_each_of_its_alerts_and_of_those_it_left_out() -> None:
     assert reading.truncated == 12
 
 
+@pytest.mark.parametrize("kind", SourceKind.values)
+def test_an_empty_list_says_nothing(kind: str) -> None:
+    assert read_payload(kind, [], {}).ignored == "The list is empty."
+
+
+def test_a_list_of_bodies_is_read_one_by_one() -> None:
+    down, note, up = (payload(name) for name in ("opsgenie_create", "opsgenie_note", "opsgenie_close"))
+    assert [alert.state for alert in read_payload("opsgenie", [down, note, up], {}).alerts] == [F, R]
+    assert "does not change" in read_payload("opsgenie", [note, note], {}).ignored
+
+
+def test_an_alert_that_was_deleted_is_over() -> None:
+    (alert,) = read_payload("opsgenie", payload("opsgenie_close") | {"action": "Delete"}, {}).alerts
+    assert alert.state == R
+
+
 def test_ids_of_deliveries() -> None:
     assert read("pagerduty_v3_triggered").event_id == "01EVENTINCIDENTTRIG"
     assert read("datadog_triggered").event_id == "7700000000000000001"
@@ -157,7 +173,9 @@ def test_times_are_told_apart_by_their_size(said: object, meant: str | None) -> 
         ("generic", {"dedup_key": "x", "title": "y", "issue_time": 10**18 * 9}, "/issue_time"),
         ("generic", {"dedup_key": "x", "title": "y", "customer_count": -1}, "/customer_count"),
         ("generic", {"dedup_key": "x", "title": "y", "customer_count": 2**31}, "/customer_count"),
-        ("generic", [], ""),
+        ("generic", 7, ""),
+        ("generic", [{"dedup_key": "x", "title": "y"}, {"dedup_key": "x"}], "/1/title"),
+        ("generic", [7], "/0"),
         ("alertmanager", {"alerts": {}}, "/alerts"),
         ("alertmanager", {"alerts": [{"status": "firing", "startsAt": "?"}]}, "/alerts/0/startsAt"),
         ("alertmanager", {"alerts": [{"status": "firing", "labels": {}}]}, "/alerts/0/labels/alertname"),

@@ -10,6 +10,7 @@ STATES = {
     "UnAcknowledge": State.FIRING,
     "Acknowledge": State.ACKNOWLEDGED,
     "Close": State.RESOLVED,
+    "Delete": State.RESOLVED,
 }
 
 

@@ -107,8 +107,7 @@ def read_event(body: Node) -> Reading:
         (
             Alert(
                 # A trigger without a key gets one that is the same when it is sent again.
-                dedup_key=key
-                or short_hash({name: body.at(name).value for name in body.names() if name != "routing_key"}),
+                dedup_key=key or _own_key(body),
                 alert_id=key,
                 title=title or key,
                 state=state,
@@ -124,6 +123,7 @@ def read_event(body: Node) -> Reading:
 
 
 def _own_key(body: Node) -> str:
+    """The same for the same event."""
     return short_hash({name: body.at(name).value for name in body.names() if name != "routing_key"})
 
 
