@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -17,10 +18,11 @@ from typer.testing import CliRunner
 from accounts.models import AuditEvent, User
 from incidents.models import Incident
 from kpis.models import Fact
-from majorops.cli import GROUPS, app, exit_code
+from majorops.cli import GROUPS, app, exit_code, hoisted
 from majorops.commands import DOCUMENT, commands, is_remote_too, written
 from majorops.lib.errors import DomainError
-from tests.factories import IncidentFactory
+from majorops.lib.manner import progress
+from tests.factories import IncidentFactory, UserFactory
 from tests.run import ROOT
 
 runner = CliRunner()
@@ -31,6 +33,11 @@ def mim(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]
     command = [sys.executable, "-c", "from majorops.cli import main; main()", *arguments]
     clean = {key: value for key, value in os.environ.items() if key in ("PATH", "HOME", "LANG")}
     return subprocess.run(command, cwd=ROOT, env={**clean, **environment}, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture
+def mim_person() -> User:
+    return UserFactory(email="somebody@example.org", role="mim")
 
 
 def test_help_begins_with_an_example_and_names_every_group() -> None:
@@ -148,6 +155,7 @@ def test_an_interrupt_exits_130(monkeypatch: pytest.MonkeyPatch) -> None:
         ["user", "grant", "kim@example.com", "admin"],
         ["fact", "append", "deployed", "repo=shop", "deploy_id=42"],
         ["incident", "declare", "Uploads fail", "--severity", "low"],
+        ["token", "create", "Laptop", "--scope", "kpis:read"],
     ],
 )
 def test_a_dry_run_takes_back_what_it_wrote(words: list[str]) -> None:
@@ -158,6 +166,61 @@ def test_a_dry_run_takes_back_what_it_wrote(words: list[str]) -> None:
     assert [model.objects.count() for model in counted] == before
     assert runner.invoke(app, words).exit_code == 0
     assert [model.objects.count() for model in counted] != before
+
+
+@pytest.mark.parametrize(
+    ("typed", "read"),
+    [
+        (["incident", "list", "-q"], ["-q", "incident", "list"]),
+        (["kpi", "list", "--tz", "Europe/Rome", "--json"], ["--tz", "Europe/Rome", "kpi", "list", "--json"]),
+        (["log", "add", "ID", "--url=http://x", "--", "--yes"], ["--url=http://x", "log", "add", "ID", "--", "--yes"]),
+        (["kpi", "list", "--tz"], ["--tz", "kpi", "list"]),
+    ],
+)
+def test_options_of_mim_may_stand_anywhere(typed: list[str], read: list[str]) -> None:
+    assert hoisted(typed) == read
+
+
+@pytest.mark.django_db
+def test_quiet_leaves_the_hints_out_and_verbose_says_where_it_works() -> None:
+    assert runner.invoke(app, ["incident", "list"]).stderr != ""
+    assert runner.invoke(app, ["incident", "list", "-q"]).stderr == ""
+    assert "DATABASE_URL" in runner.invoke(app, ["incident", "list", "-v"]).stderr
+
+
+@pytest.mark.django_db
+def test_times_are_shown_and_read_in_the_zone_that_was_named() -> None:
+    incident = IncidentFactory()
+    shown = runner.invoke(app, ["incident", "show", incident.pk, "--tz", "Asia/Tokyo"]).stdout
+    assert f"{incident.detected_at + timedelta(hours=9):%Y-%m-%d %H:%M:%S} JST" in shown
+    assert runner.invoke(app, ["incident", "list", "--tz", "Mars"]).exit_code == 2
+
+
+def test_a_group_shows_examples_before_its_commands() -> None:
+    shown = runner.invoke(app, ["incident", "--help"]).output
+    assert shown.index("mim incident list") < shown.index("Commands:")
+
+
+@pytest.mark.django_db
+def test_what_cannot_be_asked_names_the_option_and_exits_2() -> None:
+    asked = runner.invoke(app, ["demo", "reset"])
+    assert (asked.exit_code, "--yes" in asked.stderr) == (2, True)
+    assert "taken away" in runner.invoke(app, ["demo", "reset", "--dry-run"]).stdout
+
+
+@pytest.mark.django_db
+def test_a_database_that_people_work_on_is_no_demo(mim_person: User) -> None:
+    refused = runner.invoke(app, ["demo", "reset", "--yes"])
+    assert (refused.exit_code, mim_person.email in refused.stderr) == (6, True)
+
+
+def test_where_nobody_looks_progress_is_a_line_now_and_then(capsys: pytest.CaptureFixture[str]) -> None:
+    clock = iter([0.0, 4.0, 11.0, 11.0, 12.0])
+    with progress("mttr", now=lambda: next(clock)) as advance:
+        advance(1, 9)
+        advance(2, 9)
+        advance(3, 9)
+    assert capsys.readouterr().err == "mttr: 2 of 9\n"
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

@@ -158,6 +158,14 @@ def figures(incidents: list[Incident]) -> Incident:
         ["review", "due", "--json"],
         ["review", "follow-ups"],
         ["report", "list"],
+        ["report", "pulse"],
+        ["report", "pulse", "--json"],
+        ["report", "health"],
+        ["kpi", "diff", "mttr"],
+        ["kpi", "diff", "mttr", "7"],
+        ["fact", "tail", "--csv"],
+        ["log", "tail", "ID", "--csv", "--fields", "title,actor"],
+        ["incident", "show", "ID", "--tz", "Europe/Rome", "-q"],
         ["report", "show", "nothing"],
     ],
 )
@@ -317,6 +325,12 @@ def test_a_connection_that_cannot_be_is_told(there: Mim, environment: dict[str, 
     result = there("incident", "list", **environment)
     assert (result.exit_code, result.stdout) == (code, "")
     assert says in result.stderr
+
+
+def test_the_server_may_be_named_by_an_option(there: Mim, site: Site, incidents: list[Incident]) -> None:
+    result = there("incident", "list", "--url", site.url, "-v", MIM_URL="")
+    assert (result.exit_code, result.stdout) == (0, here("incident", "list").stdout)
+    assert f"GET {site.url}/api/v1/incidents" in result.stderr
 
 
 def test_a_laptop_needs_no_settings_and_no_database(site: Site, incidents: list[Incident]) -> None:

@@ -57,6 +57,10 @@ def recognise(content: bytes) -> Format:
         return found
     if text.lstrip()[0] in "[{":
         return _by_looks(text) or _by_records(document(content))
+    if text.lstrip()[0] == "<":
+        raise FileRefused(
+            "It is XML or HTML: perhaps a page that asks to sign in, or an event log as XES, of which the CSV is read."
+        )
     if postmortem.looks_like(text):
         return Format.POSTMORTEM
     raise FormatUnknown

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import gzip
 import json
 from datetime import timedelta
 from pathlib import Path
@@ -242,6 +244,28 @@ def test_a_file_of_no_known_format_exits_5_and_names_those_that_are(tmp_path: Pa
     result = run("import", str(tmp_path / "notes.txt"))
     assert (result.exit_code, Incident.objects.count()) == (5, 0)
     assert "It is of no format that is known. Known are: statuspage" in result.stderr
+
+
+@pytest.mark.parametrize("name", ["statuspage.json", "volvo.csv", "postmortem.md"])
+def test_a_packed_file_is_read_as_it_is(tmp_path: Path, name: str) -> None:
+    packed = tmp_path / f"{name}.gz"
+    packed.write_bytes(gzip.compress(FIXTURE.with_name(name).read_bytes()))
+    plain = run("import", str(FIXTURE.with_name(name)), "--dry-run", "--zone", "UTC").stdout
+    assert run("import", str(packed), "--dry-run", "--zone", "UTC").stdout == plain.replace(name, f"{name}.gz")
+    packed.write_bytes(packed.read_bytes()[:-9])
+    broken = run("import", str(packed), "--zone", "UTC")
+    assert (broken.exit_code, "damaged or breaks off" in broken.stderr) == (5, True)
+
+
+def test_a_log_with_its_columns_in_another_order_says_the_same(tmp_path: Path) -> None:
+    rows = list(csv.DictReader(FIXTURE.with_name("volvo.csv").open(encoding="utf-8-sig")))
+    turned = tmp_path / "volvo.csv"
+    with turned.open("w", encoding="utf-8-sig", newline="") as file:
+        written = csv.DictWriter(file, [*reversed(rows[0]), "Extra"], delimiter=";")
+        written.writeheader()
+        written.writerows(rows)
+    told = [run("import", str(file), "--dry-run").stdout for file in (FIXTURE.with_name("volvo.csv"), turned)]
+    assert told[0] == told[1]
 
 
 def test_a_timeline_is_pasted_into_an_incident_once(tmp_path: Path) -> None:

@@ -39,6 +39,7 @@ def test_a_file_is_known_by_its_content(name: str, format: Format) -> None:
         (b'{"page": {"id": "p"}, "incidents": [], "scheduled_maintenances": []}', Format.STATUSPAGE),
         (b'[{"id": "1", "name": "x", "impact": "none", "new_field": 7}]', Format.STATUSPAGE),
         (b'{"id": "1", "name": "x", "incident_updates": []}', Format.STATUSPAGE),
+        (b'{"page": {"id": "p"}, "incident": {"id": "1", "name": "x", "incident_updates": []}}', Format.STATUSPAGE),
         (b'[7, {"id": "1", "external_desc": "x", "begin": "2026-03-02T10:00:00Z"}]', Format.GOOGLE_CLOUD),
     ],
 )  # fmt: skip
@@ -56,7 +57,13 @@ def test_what_is_not_known_is_refused_with_what_is(content: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "says"), [(b"", "is empty"), (b'[{"incident_upd', "breaks off"), (b"\xff\xfeh\0", "UTF-16")]
+    ("content", "says"),
+    [
+        (b"", "is empty"),
+        (b"\n<!DOCTYPE html>", "XML or HTML"),
+        (b'[{"incident_upd', "breaks off"),
+        (b"\xff\xfeh\0", "UTF-16"),
+    ],
 )
 def test_what_is_broken_is_refused_with_the_reason(content: bytes, says: str) -> None:
     with pytest.raises(FileRefused, match=says):

@@ -21,7 +21,9 @@ from incidents.intake.history import ImportReport, run_import
 from incidents.intake.zones import ZoneUnclear, named_zone
 from incidents.lifecycle import Kind, Phase, Severity, Status, Visibility
 from incidents.models import Incident, PhaseEntry, Source, StatusUpdate, TimelineEvent
-from incidents.past import PastEntry, PastIncident, PastUpdate
+from incidents.past import GONE_AT, PastEntry, PastIncident, PastUpdate
+from kpis.sources import Scope, corrected_times, rows_of
+from majorops.lib.times import iso
 from tests.factories import NOON, at, stamp
 
 pytestmark = pytest.mark.django_db
@@ -197,6 +199,33 @@ def test_an_unknown_end_is_told_until_a_later_file_knows_it() -> None:
     assert Incident.objects.get().resolved_at == at("09:00")
 
 
+def test_what_vanished_is_closed_and_counts_nowhere_until_a_later_file_knows_its_end() -> None:
+    gone = past(resolved_at=at("11:00"), unknown_end="It vanished.", metadata={GONE_AT: iso(at("11:00"))})
+    told = [str(one) for _ in range(2) for one in run_import([gone], now=NOON).problems]
+    assert told == ["kept: one (Uploads fail): It vanished."] * 2
+    assert Incident.objects.get().status == Status.RESOLVED
+    assert [row["resolved_at"] for row in rows_of("incidents", Scope(NOON))] == [None]
+    assert (run_import([past()], now=NOON).grown, run_import([past()], now=NOON).same) == (1, 1)
+    assert [row["resolved_at"] for row in rows_of("incidents", Scope(NOON))] == [at("09:00")]
+    assert corrected_times(Scope(NOON)) == {
+        TimelineEvent.objects.get(title="Resolution (imported)", corrects=None).pk: at("09:00")
+    }
+    assert run_import([gone], now=NOON).problems == []
+
+
+def test_what_was_open_here_and_vanished_is_closed_the_same() -> None:
+    run_import([past(resolved_at=None)], now=NOON)
+    gone = past(resolved_at=at("11:00"), unknown_end="It vanished.", metadata={GONE_AT: iso(at("11:00"))})
+    assert run_import([gone], now=NOON).grown == 1
+    assert Incident.objects.get().has_ended_unseen
+    assert TimelineEvent.objects.get(title="Resolution (imported)").description == "It vanished."
+
+
+def test_the_first_entry_says_where_the_source_tells_of_it() -> None:
+    run_import([past(metadata={"link": "https://status.example/1"})], now=NOON)
+    assert TimelineEvent.objects.get(phase_number=Phase.ALERT).description == "https://status.example/1"
+
+
 def test_entries_of_a_log_elsewhere_are_internal_and_written_once() -> None:
     timed = past(updates=(), entries=(PastEntry("e1", at("08:20"), "A fuse is found", "In the cellar."),))
     first, second = (run_import([timed], now=NOON) for _ in range(2))
@@ -328,11 +357,12 @@ def test_a_real_history_of_another_vendor_is_imported_once() -> None:
 def test_real_looks_become_five_incidents_and_a_later_file_knows_the_ends_of_three() -> None:
     looks = list(snapshots.read((folder_of_real_data() / "statuspage_github_summary_snapshots.jsonl").read_bytes()))
     first = run_import(looks, now=at("2026-11-01T00:00"))
-    assert (first.new, first.updates, first.open) == (5, 87, 5)
+    assert (first.new, first.updates, first.open) == (5, 87, 0)
     assert sum("The look is empty" in one.sentence for one in first.problems) == 4
     assert sum("vanished without a resolution" in one.sentence for one in first.problems) == 5
     later = run_import(real("statuspage_github_incidents_2025_2026.json"), now=at("2026-11-01T00:00"))
-    assert (later.new, later.grown, Incident.objects.active().count()) == (129, 3, 2)
+    assert (later.new, later.grown, Incident.objects.active().count()) == (129, 3, 0)
+    assert sum(row.has_ended_unseen for row in Incident.objects.all()) == 2
     again = run_import(looks, now=at("2026-11-01T00:00"))
     assert (again.new, again.grown, again.same) == (0, 0, 5)
 

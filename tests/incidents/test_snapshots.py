@@ -44,16 +44,16 @@ def test_an_incident_of_many_looks_is_one_with_the_updates_of_all() -> None:
     assert past.unknown_end == "", "the last look still lists it: it is open"
 
 
-def test_what_vanished_without_a_resolution_has_an_end_that_nobody_knows() -> None:
+def test_what_vanished_without_a_resolution_is_over_and_nobody_knows_since_when() -> None:
     [past], _ = reading(look("10:05", seen(FIRST)), look("10:35"))
-    assert past.resolved_at is None
+    assert (past.resolved_at, past.has_ended_unseen) == (at("10:35"), True)
     assert "between 2026-03-02T10:05:00.000Z and 2026-03-02T10:35:00.000Z, so its end is unknown" in past.unknown_end
 
 
 def test_what_was_seen_resolved_has_its_end() -> None:
     over = seen(FIRST, note("u3", "11:00", "Over.", "resolved"), status="resolved", resolved_at="2026-03-02T11:00:00Z")
     [past], _ = reading(look("10:05", seen(FIRST)), look("11:05", over), look("11:35"))
-    assert (past.resolved_at, past.unknown_end) == (at("11:00"), "")
+    assert (past.resolved_at, past.unknown_end, past.has_ended_unseen) == (at("11:00"), "", False)
 
 
 def test_the_looks_are_read_in_the_order_of_their_times() -> None:

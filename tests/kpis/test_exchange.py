@@ -224,6 +224,12 @@ def test_validate_ends_with_8_for_a_file_that_is_wrong(tmp_path: Path) -> None:
     assert (told.exit_code, "1 of 2 are right" in told.output) == (8, True)
 
 
+def test_validate_without_a_file_checks_what_is_stored() -> None:
+    count = KpiDefinition.objects.count()
+    told = RUNNER.invoke(app, ["validate"])
+    assert (told.exit_code, told.stdout) == (0, f"{count} of {count} are right.\n")
+
+
 def test_a_diff_of_two_named_versions() -> None:
     mttr = KpiDefinition.objects.get(slug="mttr")
     save(mttr, Edit(targets=[Stated("lte", 90, severity="critical")]), EDITOR, reason="Fewer.")

@@ -6,12 +6,14 @@ import hashlib
 import json
 from copy import deepcopy
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 from django.apps import apps
 from django.db import DatabaseError, connection, transaction
 from django.utils import timezone
+from typer.testing import CliRunner
 
 from accounts.models import ThrottleBucket, User
 from incidents import actions
@@ -20,9 +22,11 @@ from kpis import preview as module
 from kpis.actions import Running, running_of
 from kpis.compute import backfill
 from kpis.errors import TooMuchToPreview
+from kpis.exchange import document_of
 from kpis.models import KpiDefinition
 from kpis.preview import Preview, preview
 from kpis.targets import Stated
+from majorops.cli import app
 from majorops.lib.errors import Invalid
 from tests.cast import Knock
 from tests.factories import NOON, IncidentFactory, stamp
@@ -63,6 +67,21 @@ def test_figures_are_shown_as_they_are_and_as_they_would_be(mttr: KpiDefinition,
     assert (everything.now.value, everything.draft.value, everything.delta) == (65, 120, 55)
     assert (everything.now.rows, everything.draft.rows) == (12, 12)
     assert {"all", "P30D", "P90D"} == {row.window for row in found.totals}
+
+
+def test_a_file_is_tried_from_the_command_line(mttr: KpiDefinition, tmp_path: Path) -> None:
+    told = document_of(mttr).content()
+    spec = with_agg(mttr, "max").spec
+    (tmp_path / "mttr.json").write_text(json.dumps([{**told, "spec": spec}]))
+    shown = CliRunner().invoke(app, ["kpi", "preview", "mttr", "--file", str(tmp_path / "mttr.json"), "--json"])
+    everything = next(row for row in json.loads(shown.stdout) if row["window"] == "all" and not row["dims"])
+    assert (everything["now"]["value"], everything["draft"]["value"], everything["delta"]) == (65, 120, 55)
+    assert KpiDefinition.objects.get(pk="mttr").spec == mttr.spec
+
+
+def test_without_a_draft_the_command_line_asks_for_a_file(mttr: KpiDefinition) -> None:
+    told = CliRunner().invoke(app, ["kpi", "preview", "mttr"])
+    assert (told.exit_code, "mttr has no draft" in told.stderr) == (5, True)
 
 
 def test_the_last_ten_are_named_with_a_reason_where_there_is_no_value(mttr: KpiDefinition, admin_user: User) -> None:

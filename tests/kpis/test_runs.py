@@ -249,6 +249,26 @@ def mim(*arguments: str) -> tuple[int, str]:
     return result.exit_code, result.output
 
 
+def test_a_dry_run_shows_what_would_change(mttr: KpiDefinition) -> None:
+    seven_incidents()
+    first = Incident.objects.earliest("detected_at")
+    mim("backfill", "--kpi", "mttr", "--to", "2026-03-03")
+    Incident.objects.filter(pk=first.pk).update(detected_at=first.detected_at - timedelta(minutes=30))
+    code, said = mim("backfill", "--kpi", "mttr", "--to", "2026-03-03", "--dry-run")
+    assert f"  changed incident:{first.pk} " in said
+    assert (code, said.count("  changed "), "Nothing written (--dry-run)." in said) == (0, 5, True)
+
+
+def test_one_incident_is_computed_by_itself(mttr: KpiDefinition) -> None:
+    seven_incidents()
+    first = Incident.objects.earliest("detected_at")
+    code, said = mim("backfill", "--kpi", "mttr", "--incident", first.pk, "--dry-run")
+    assert (code, "mttr v1  1 new" in said, KpiObservation.objects.count()) == (0, True, 0)
+    mim("backfill", "--kpi", "mttr", "--incident", first.pk)
+    assert KpiObservation.objects.get().incident_id == first.pk
+    assert mim("backfill", "--all", "--incident", first.pk, "--resume")[0] == 5
+
+
 def test_a_difference_names_what_differs_and_exits_8(mttr: KpiDefinition) -> None:
     seven_incidents()
     mim("backfill", "--kpi", "mttr", "--to", "2026-03-03")
