@@ -258,10 +258,10 @@ def test_a_packed_file_is_read_as_it_is(tmp_path: Path, name: str) -> None:
 
 
 def test_a_log_with_its_columns_in_another_order_says_the_same(tmp_path: Path) -> None:
-    rows = list(csv.DictReader(FIXTURE.with_name("volvo.csv").open(encoding="utf-8-sig")))
+    rows = list(csv.DictReader(FIXTURE.with_name("volvo.csv").open(encoding="utf-8-sig"), delimiter=";"))
     turned = tmp_path / "volvo.csv"
     with turned.open("w", encoding="utf-8-sig", newline="") as file:
-        written = csv.DictWriter(file, [*reversed(rows[0]), "Extra"], delimiter=";")
+        written = csv.DictWriter(file, [*reversed(rows[0]), "Extra"])
         written.writeheader()
         written.writerows(rows)
     told = [run("import", str(file), "--dry-run").stdout for file in (FIXTURE.with_name("volvo.csv"), turned)]
