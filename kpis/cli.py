@@ -5,7 +5,8 @@ from __future__ import annotations
 import difflib
 import json
 import random
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,7 +17,7 @@ from kpis.cli_port import Document, kpis
 from kpis.errors import KpiNotFound, NothingToVerify
 from kpis.explain_cli import explain_one
 from majorops.lib.errors import Invalid
-from majorops.lib.manner import hint, progress
+from majorops.lib.manner import hint, next_step, progress
 from majorops.lib.terminal import Listing, can_be_tried, listing, remote_too, taken_back
 from majorops.lib.times import iso
 
@@ -131,6 +132,7 @@ def backfill(
     force: Annotated[
         str, typer.Option("--force", metavar="REASON", help="Retire stated values that are in the way, and say why.")
     ] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="The counts as JSON on stdout.")] = False,
 ) -> None:
     """Recomputes observations from the recorded rows. Running it twice changes nothing.
 
@@ -147,13 +149,13 @@ def backfill(
     if incident:
         if start or end or resume or force:
             raise Invalid("--incident goes with --kpi, --all and --dry-run alone.", field="incident")
-        _backfill_incident(definitions, incident, dry_run=dry_run)
+        _backfill_incident(definitions, incident, dry_run=dry_run, as_json=as_json)
         return
     as_of = _moment(end, "--to") or last_midnight(timezone.now())
-    first = _moment(start, "--from")
+    first, counted = _moment(start, "--from"), []
     for definition in definitions:
         changes: list[Change] = []
-        with progress(definition.slug) as advance:
+        with _resumable(), progress(definition.slug) as advance:
             counts = run(
                 definition,
                 as_of=as_of,
@@ -164,16 +166,28 @@ def backfill(
                 forced_because=force,
                 advance=advance,
             )
-        typer.echo(_line(definition, counts))
-        for change in changes:
-            typer.echo(f"  changed {change}")
+        counted.append(_counts(definition, counts))
+        for line in [] if as_json else [_line(definition, counts), *(f"  changed {change}" for change in changes)]:
+            typer.echo(line)
+    if as_json:
+        typer.echo(json.dumps(counted, indent=2))
     if dry_run:
-        typer.echo("Nothing written (--dry-run).")
-    else:
+        typer.echo("Nothing written (--dry-run).", err=as_json)
+    elif not as_json:
         typer.echo(f"Computed as of {as_of:%Y-%m-%d %H:%M} UTC. Next: mim kpi list, or open /kpis")
 
 
-def _backfill_incident(definitions: list[KpiDefinition], id: str, *, dry_run: bool) -> None:
+@contextmanager
+def _resumable() -> Iterator[None]:
+    """Says how to go on after Ctrl-C."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        hint("Stopped; what was stored stays. Next: the same command with --resume")
+        raise
+
+
+def _backfill_incident(definitions: list[KpiDefinition], id: str, *, dry_run: bool, as_json: bool) -> None:
     """What one incident gives; figures about all of them are left to the next night."""
     from django.utils import timezone
 
@@ -183,12 +197,23 @@ def _backfill_incident(definitions: list[KpiDefinition], id: str, *, dry_run: bo
     found, now = incident_called(id), timezone.now()
     with taken_back() if dry_run else nullcontext():
         counts = recompute_incident(found.pk, now=now, only=[each.slug for each in definitions])
-    for definition in definitions:
-        if definition.slug in counts:
-            typer.echo(_line(definition, counts[definition.slug]))
-        else:
-            typer.echo(f"{definition.slug} keeps no values of single incidents.")
-    typer.echo("Nothing written (--dry-run)." if dry_run else f"Next: mim kpi observations --incident {found.pk}")
+    kept = [definition for definition in definitions if definition.slug in counts]
+    if as_json:
+        typer.echo(json.dumps([_counts(each, counts[each.slug]) for each in kept], indent=2))
+    for definition in [] if as_json else kept:
+        typer.echo(_line(definition, counts[definition.slug]))
+    if others := [definition.slug for definition in definitions if definition not in kept]:
+        hint(f"No values of single incidents are kept by {', '.join(others)}.")
+    if dry_run:
+        typer.echo("Nothing written (--dry-run).", err=as_json)
+    else:
+        next_step(f"mim kpi observations --incident {found.pk}")
+
+
+def _counts(definition: KpiDefinition, counts: Counts) -> dict[str, object]:
+    named = ("new", "changed", "same", "retired", "kept")
+    told = {"kpi": definition.slug, "version": definition.current_version}
+    return {**told, **{name: getattr(counts, name) for name in named}, "withoutValue": counts.without_value}
 
 
 @app.command()

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 #: The exit code of a check that found something, as opposed to one that failed.
 FOUND = 8
+AsJson = Annotated[bool, typer.Option("--json", help="JSON on stdout.")]
 
 
 def export(
@@ -110,6 +111,7 @@ def diff(
     slug: Annotated[str, typer.Argument(help="The KPI, e.g. mttr.")],
     old: Annotated[str, typer.Argument(help="A version, e.g. 3 or 3.1. Default: the one before the newest.")] = "",
     new: Annotated[str, typer.Argument(help="Another. Default: the newest.")] = "",
+    as_json: AsJson = False,
 ) -> None:
     """What differs between two versions of a definition, field by field.
 
@@ -121,8 +123,14 @@ def diff(
     versions = kpis().versions(slug)
     newer = _version(versions, new) if new else versions[0]
     older = _version(versions, old) if old else versions[min(1, len(versions) - 1)]
+    before, after = _contents(older), _contents(newer)
+    changes = differences(before, after)
+    if as_json:
+        told = [{"field": each.name, "old": before.get(each.name), "new": after.get(each.name)} for each in changes]
+        typer.echo(json.dumps(told, indent=2, ensure_ascii=False))
+        return
     typer.echo(f"{slug} v{_number(older)} → {slug} v{_number(newer)}  {newer['reason']}")
-    for change in differences(_contents(older), _contents(newer)):
+    for change in changes:
         typer.echo(f"{change.name}:")
         for line in str(change).splitlines():
             typer.echo(f"  {line}")
@@ -143,6 +151,7 @@ def validate(
         Path | None,
         typer.Argument(exists=True, help="A file (.yaml, .json, .csv, .zip) or a folder. Default: what is stored."),
     ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Checks definitions as an import would, and saves nothing. Exit code 8 if one is wrong.
 
@@ -152,9 +161,13 @@ def validate(
 
     planned = plan(_read(source) if source else _stored())
     wrong = [each for each in planned if each.state is State.ERROR]
-    for each in wrong:
-        typer.echo(_line(each))
-    typer.echo(f"{len(planned) - len(wrong)} of {len(planned)} are right.")
+    if as_json:
+        told = [{"kpi": each.slug, "state": str(each.state), "error": each.error or None} for each in planned]
+        typer.echo(json.dumps(told, indent=2, ensure_ascii=False))
+    else:
+        for each in wrong:
+            typer.echo(_line(each))
+        typer.echo(f"{len(planned) - len(wrong)} of {len(planned)} are right.")
     if wrong:
         raise typer.Exit(FOUND)
 
@@ -172,7 +185,7 @@ def preview(
         Path | None,
         typer.Option("--file", exists=True, dir_okay=False, help="A definition in a file. Default: the saved draft."),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="JSON on stdout.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Each figure as it is and as a draft would have it, and which targets would be met or missed. Saves nothing.
 

@@ -21,7 +21,7 @@ from kpis.facts import deliveries, files, parked, registry, timelines
 from kpis.facts.ingest import Report
 from kpis.models import FactKind
 from majorops.lib.errors import Invalid
-from majorops.lib.manner import progress
+from majorops.lib.manner import progress, zone
 from majorops.lib.remote import DatabaseOnly, is_remote
 from majorops.lib.terminal import Listing, can_be_tried, listing, remote_too
 from majorops.lib.times import iso, to_millisecond
@@ -66,7 +66,7 @@ def append(
     Example: mim fact append deployed repo=shop deploy_id=42 environment=production
     """
     facts = kpis()
-    occurred = happened(at, to_millisecond(timezone.now()), field="at")
+    occurred = happened(at, to_millisecond(timezone.now()), zone=zone(), field="at")
     pairs = [_pair(each) for each in fields or []]
     typed = {name[:-1]: _json(value) for name, value in pairs if name.endswith(":")}
     payload = facts.valued(kind, [pair for pair in pairs if not pair[0].endswith(":")])

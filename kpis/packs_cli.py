@@ -46,17 +46,31 @@ def _pack_line(row: Mapping[str, Any]) -> str:
 
 
 @app.command()
-def show(pack: PackName) -> None:
+def show(pack: PackName, as_json: AsJson = False) -> None:
     """The KPIs of a pack by group, with their row in the inventory.
 
     Example: mim pack show engineering-impact
     """
     told = files.pack(pack)
+    if as_json:
+        typer.echo(json.dumps(_shown(told), indent=2, ensure_ascii=False))
+        return
     typer.echo(f"{told.title}\n{told.about}")
     for group in told.groups:
         typer.echo(f"\n{group.title}")
         for entry in group.entries:
             typer.echo(f"  {entry.row:4} {entry.slug:34} {entry.spec['calc']['kind']:11} {entry.told['units']}")
+
+
+def _shown(pack: files.Pack) -> dict[str, object]:
+    groups = [
+        {
+            "title": group.title,
+            "kpis": [{"row": each.row, "kpi": each.slug, "units": each.told["units"]} for each in group.entries],
+        }
+        for group in pack.groups
+    ]
+    return {"pack": pack.slug, "title": pack.title, "about": pack.about, "groups": groups}
 
 
 @app.command()
