@@ -49,8 +49,8 @@ from majorops.lib.times import SKEW, iso
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Import histories.")
 
 STDIN = Path("-")
-#: How a gzip file begins.
-GZIP = b"\x1f\x8b"
+#: How a gzip file begins, and a zip archive.
+GZIP, ZIP = b"\x1f\x8b", b"PK\x03\x04"
 #: These are read row by row, and may be larger than what is read at once.
 LOGS = (Format.SERVICENOW, Format.VOLVO)
 
@@ -114,8 +114,9 @@ def import_history(
     """
     answers = Answers(zone, instance, severity, resolved, site)
     name = "stdin" if file == STDIN else file.name
-    with closing(_opened(file)) as packed, closing(_unpacked(packed)) as opened:
+    with closing(_opened(file)) as packed:
         try:
+            opened = _unpacked(packed)
             format = format or _recognised(opened)
             if into:
                 report = _import_into(into, opened, format, answers, acting=acting, dry_run=dry_run)
@@ -157,10 +158,12 @@ def _opened(file: Path) -> BinaryIO:
 
 
 def _unpacked(file: BinaryIO) -> BinaryIO:
-    """What is in a gzip file; any other as it is."""
-    is_packed = file.read(2) == GZIP
+    """What is in a gzip file; any other as it is. Raises FileRefused for a zip, of which a spreadsheet is one."""
+    start = file.read(4)
     file.seek(0)
-    return cast(BinaryIO, gzip.GzipFile(fileobj=file)) if is_packed else file
+    if start == ZIP:
+        raise FileRefused("It is a zip archive or a spreadsheet. Unpack it, or save it as CSV in UTF-8.")
+    return cast(BinaryIO, gzip.GzipFile(fileobj=file)) if start.startswith(GZIP) else file
 
 
 def _recognised(file: BinaryIO) -> Format:

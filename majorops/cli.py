@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from datetime import UTC, tzinfo
 from enum import StrEnum
 from importlib import import_module
+from importlib.metadata import version
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -221,6 +222,12 @@ completion = typer.Typer(rich_markup_mode=None, subcommand_metavar="", invoke_wi
 demo = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Data to look around with.")
 
 
+def _show_version(is_wanted: bool) -> None:
+    if is_wanted:
+        typer.echo(f"mim {version('majorops')}")
+        raise typer.Exit
+
+
 @app.callback()
 def mim(
     ctx: typer.Context,
@@ -235,6 +242,9 @@ def mim(
     yes: Annotated[bool, typer.Option("--yes", help="Yes to every question.")] = False,
     no_input: Annotated[bool, typer.Option("--no-input", help="Ask nothing; fail and name the option.")] = False,
     no_color: Annotated[bool, typer.Option("--no-color", help="No colours. NO_COLOR says the same.")] = False,
+    shows_version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_show_version, help="Show the version and end.")
+    ] = False,
 ) -> None:
     """Major incidents and the KPIs that follow from them.
 

@@ -188,7 +188,14 @@ def test_a_record_that_was_refused_makes_it_7_and_the_others_are_in(tmp_path: Pa
 
 
 @pytest.mark.parametrize(
-    ("content", "says"), [(b"", "is empty"), (b"{", "breaks off"), (b"[1, 2", "breaks off"), (b"<", "not JSON")]
+    ("content", "says"),
+    [
+        (b"", "is empty"),
+        (b"{", "breaks off"),
+        (b"[1, 2", "breaks off"),
+        (b"<", "not JSON"),
+        (b"PK\x03\x04", "spreadsheet"),
+    ],
 )
 def test_a_file_that_is_no_history_exits_5_and_is_named(tmp_path: Path, content: bytes, says: str) -> None:
     file = tmp_path / "history.json"
