@@ -265,7 +265,8 @@ def test_a_packed_file_is_read_as_it_is(tmp_path: Path, name: str) -> None:
 
 
 def test_a_log_with_its_columns_in_another_order_says_the_same(tmp_path: Path) -> None:
-    rows = list(csv.DictReader(FIXTURE.with_name("volvo.csv").open(encoding="utf-8-sig"), delimiter=";"))
+    lines = FIXTURE.with_name("volvo.csv").read_text(encoding="utf-8-sig").splitlines()
+    rows = list(csv.DictReader(lines, delimiter=";"))
     turned = tmp_path / "volvo.csv"
     with turned.open("w", encoding="utf-8-sig", newline="") as file:
         written = csv.DictWriter(file, [*reversed(rows[0]), "Extra"])
