@@ -156,7 +156,9 @@ def rotate(name: Name, days: Days = 90, dry_run: DryRun = False) -> None:
     with taken_back() if dry_run else nullcontext():
         made, text = tokens.rotate(integration, by=None, expires_at=now + _lifetime(days), now=now)
     _show(integration, made, text, dry_run=dry_run)
-    for former in [] if dry_run else integration.tokens.live(now).exclude(pk=made.pk):
+    if dry_run:
+        return
+    for former in integration.tokens.live(now).exclude(pk=made.pk):
         typer.echo(f"Once the program uses it, end the former one: mim token revoke {former.pk}", err=True)
 
 

@@ -22,7 +22,8 @@ from incidents.models import IntakeSource, SourceAlert
 from incidents.pages import NothingHere
 from majorops.lib.errors import Invalid
 from majorops.lib.manner import hint
-from majorops.lib.terminal import Listing, can_be_tried, listing, near_match
+from majorops.lib.terminal import Listing, can_be_tried, listing
+from majorops.lib.text import near_match
 from majorops.lib.times import iso
 from majorops.lib.ulid import parse_ulid
 from majorops.lib.visibility import visible

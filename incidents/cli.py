@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import typer
 
 from incidents import cli_course, cli_reading, cli_teams, cli_words
@@ -10,7 +12,7 @@ app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Declare, ru
 log = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="The log of an incident.")
 
 #: In the order of the help. Hidden are the names that the guides began with.
-COMMANDS = {
+COMMANDS: dict[str, Callable[..., None]] = {
     "list": cli_reading.list_incidents,
     "show": cli_reading.show,
     "watch": cli_reading.watch,

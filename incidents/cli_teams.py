@@ -9,7 +9,8 @@ import typer
 from incidents.cli_port import Order, Verb, incidents
 from incidents.cli_shared import As, AsJson, At, IncidentId, TeamName, did
 from majorops.lib.errors import DomainError
-from majorops.lib.terminal import DryRun, near_match, remote_too
+from majorops.lib.terminal import DryRun, remote_too
+from majorops.lib.text import near_match
 from teams.alarm import AlarmLevel
 
 

@@ -11,7 +11,8 @@ import typer
 from kpis.cli_port import Document, kpis
 from majorops.lib.manner import next_step
 from majorops.lib.remote import is_remote
-from majorops.lib.terminal import Listing, can_be_tried, listing, near_match, remote_too
+from majorops.lib.terminal import Listing, can_be_tried, listing, remote_too
+from majorops.lib.text import near_match
 
 if TYPE_CHECKING:
     from accounts.models import User
@@ -92,7 +93,7 @@ def try_rule(rule: RuleName) -> None:
     from kpis.alerts.reading import preview
 
     typer.echo(preview(_rule(rule), timezone.now()))
-    next_step(f"mim kpi alert replay {rule} --from 2026-03-01 --dry-run")
+    next_step("mim kpi alert list")
 
 
 @checking.command("test")

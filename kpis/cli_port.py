@@ -65,6 +65,6 @@ def kpis() -> Kpis:
 
 def by_slug(text: str, known: Iterable[str]) -> str:
     """What to say of a slug that nothing has."""
-    from majorops.lib.terminal import near_match
+    from majorops.lib.text import near_match
 
     return f'No KPI is called "{text}". {near_match(text, known)}'

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -259,10 +259,18 @@ def _to_take_it(slug: str, file: Path | None) -> str:
     return f"mim kpi import {file}" if file else f"publish it in /admin/, then mim kpi backfill --kpi {slug}"
 
 
+COMMANDS: dict[str, Callable[..., None]] = {
+    "export": export,
+    "import": import_files,
+    "diff": diff,
+    "validate": validate,
+    "preview": preview,
+}
+
+
 def register(app: typer.Typer) -> None:
     """Puts the commands into `mim kpi`."""
-    named = {"export": export, "import": import_files, "diff": diff, "validate": validate, "preview": preview}
-    for name, command in named.items():
+    for name, command in COMMANDS.items():
         app.command(name)(command)
 
 

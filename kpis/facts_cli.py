@@ -235,14 +235,21 @@ def list_kinds() -> Listing:
     Example: mim fact kinds
     """
     rows = [
-        {"key": row.key, "version": row.version, "status": row.status, "fields": row.fields}
+        {
+            "key": row.key,
+            "version": row.version,
+            "status": row.status,
+            "fields": [{"name": name, **rule} for name, rule in row.fields.items()],
+        }
         for row in FactKind.objects.order_by("key")
     ]
     return Listing(rows, _kind_line, "Append one: mim fact append KIND NAME=VALUE")
 
 
 def _kind_line(row: Mapping[str, Any]) -> str:
-    return f"{row['key']:<26} v{row['version']:<3} {row['status']:<8} {', '.join(row['fields'])}"
+    return (
+        f"{row['key']:<26} v{row['version']:<3} {row['status']:<8} {', '.join(each['name'] for each in row['fields'])}"
+    )
 
 
 @app.command()

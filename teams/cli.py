@@ -8,7 +8,8 @@ from typing import Annotated, Any
 import typer
 
 from majorops.lib.errors import DomainError
-from majorops.lib.terminal import Listing, listing, near_match, remote_too
+from majorops.lib.terminal import Listing, listing, remote_too
+from majorops.lib.text import near_match
 from teams import actions
 from teams.cli_port import teams
 from teams.models import Team

@@ -21,6 +21,7 @@ from kpis.exchange import read
 from kpis.facts.kinds import Kind
 from kpis.formulas import references_in
 from majorops.lib.errors import DomainError, Invalid
+from majorops.lib.text import near_match
 
 FOLDER = Path(__file__).parent
 SHARED = "shared"
@@ -185,7 +186,7 @@ def every() -> list[Pack]:
 def pack(slug: str) -> Pack:
     """The pack of that name. Raises NoSuchPack."""
     if slug not in slugs():
-        raise NoSuchPack(f"There is no pack {slug[:60]!a}. There are {', '.join(slugs())}.")
+        raise NoSuchPack(f"There is no pack {slug[:60]!a}. {near_match(slug, slugs())}")
     folder = FOLDER / slug
     (told,) = _read(folder / "pack.yaml")
     groups = tuple(_group(file) for file in sorted(folder.glob("[0-9]*.yaml")))

@@ -19,6 +19,7 @@ from datetime import datetime, timedelta
 from django.utils.module_loading import autodiscover_modules
 
 from majorops.lib.errors import DomainError
+from majorops.lib.text import near_match
 
 Work = Callable[[datetime], str | None]
 
@@ -73,5 +74,5 @@ def job_named(name: str) -> Job:
     """Raises NoSuchJob."""
     found = declared().get(name)
     if found is None:
-        raise NoSuchJob(f"No job is called {name[:60]!r}. Known: {', '.join(declared())}.", field="job")
+        raise NoSuchJob(f"No job is called {name[:60]!r}. {near_match(name, declared())}", field="job")
     return found

@@ -159,10 +159,3 @@ def chosen(rows: Iterable[Mapping[str, Any]], fields: str) -> list[dict[str, Any
 
 def _csv(rows: Sequence[Mapping[str, Any]]) -> str:
     return tables.csv_text([tables.flat(row) for row in rows]).replace("\r\n", "\n")
-
-
-def near_match(text: str, known: Iterable[str]) -> str:
-    """`Did you mean database?`, or the names there are."""
-    names = sorted(set(known))
-    near = difflib.get_close_matches(text.lower(), names, n=3)
-    return f"Did you mean {' or '.join(near)}?" if near else f"Known: {', '.join(names) or 'none yet'}."

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
+
 from majorops.lib.errors import Invalid
 
 
@@ -26,3 +29,10 @@ def clean_text(value: object, *, field: str, max_length: int = 20_000, required:
     if required and not text:
         raise Invalid(f"{field} is needed.", field=field)
     return text
+
+
+def near_match(text: str, known: Iterable[str]) -> str:
+    """`Did you mean database?`, or the names there are."""
+    names = sorted(set(known))
+    near = difflib.get_close_matches(text.lower(), names, n=3)
+    return f"Did you mean {' or '.join(near)}?" if near else f"Known: {', '.join(names) or 'none yet'}."
