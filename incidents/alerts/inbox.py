@@ -27,6 +27,8 @@ from incidents.models import IntakeEvent, IntakeSource, SourceAlert
 from majorops.lib import safe_json
 
 MAX_BYTES = 256 * 1024
+#: What some senders put before their JSON. A signature counts it.
+BOM = b"\xef\xbb\xbf"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +58,7 @@ class Receipt:
 def read(source: IntakeSource, body: bytes) -> Reading:
     """Raises Malformed: nothing else, whatever the body is."""
     try:
-        payload = safe_json.parse(body)
+        payload = safe_json.parse(body.removeprefix(BOM))
     except safe_json.NotJson as error:
         raise Malformed(error.message, error.path) from None
     return read_payload(source.kind, payload, source.field_map)

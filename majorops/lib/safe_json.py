@@ -36,8 +36,7 @@ class NotFinite(NotJson):
 def parse(body: bytes) -> object:
     """The value in `body`. Raises NotJson, NotFinite."""
     try:
-        text = body.decode("utf-8-sig")
-        value = json.loads(text, object_pairs_hook=_checked, parse_constant=float, parse_int=_integer)
+        value = json.loads(body.decode(), object_pairs_hook=_checked, parse_constant=float, parse_int=_integer)
     except UnicodeDecodeError:
         raise NotJson("The body is not UTF-8 text.") from None
     except json.JSONDecodeError as error:

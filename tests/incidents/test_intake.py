@@ -211,6 +211,11 @@ def test_what_cannot_be_read_is_400_and_kept(body: bytes) -> None:
     assert IntakeEvent.objects.get(pk=answer.json()["intakeId"]).verdict == "failed"
 
 
+def test_a_byte_order_mark_before_the_body_is_looked_past() -> None:
+    body = b"\xef\xbb\xbf" + json.dumps(payload("alertmanager_firing")).encode()
+    assert post(source(), body).json()["verdict"] == "candidate"
+
+
 def test_malformed_names_the_field() -> None:
     body = payload("alertmanager_firing")
     body["alerts"][0]["startsAt"] = "yesterday"
