@@ -244,7 +244,7 @@ class StatusComponentAdmin(admin.ModelAdmin):
 
 
 # What leaves the house, in a module of its own.
-from incidents import admin_intake, admin_outbox, admin_reviews  # noqa: E402, F401
+from incidents import admin_dispatches, admin_intake, admin_outbox, admin_reviews  # noqa: E402, F401
 
 
 @admin.register(CannedText)

@@ -544,6 +544,17 @@ class StandDown(OnePage):
         return Response(TeamPageShown(actions.stand_down(self.incident, self.page(), **self.read(StandDownBody))).data)
 
 
+class WrongTeam(OnePage):
+    permission_classes = [COMMANDS]
+    serializer_class = EntryShown
+
+    @extend_schema(request=StandDownBody, responses={201: EntryShown})
+    def post(self, request: Request, incident_id: str, page_id: str) -> Response:
+        """The team should not have been called. The call is taken back and counts for nobody; the log keeps both."""
+        entry = actions.wrong_team(self.incident, self.page(), **self.read(StandDownBody))
+        return Response(EntryShown(entry, context={"audience": self.viewer}).data, status=201)
+
+
 class Here(Door):
     permission_classes = [READS]
     serializer_class = HereShown
@@ -628,6 +639,7 @@ urlpatterns = [
     path(f"{ONE}/team-pages/<ulid:page_id>/acknowledge", Acknowledge.as_view(), name="acknowledge"),
     path(f"{ONE}/team-pages/<ulid:page_id>/arrive", Arrive.as_view(), name="arrive"),
     path(f"{ONE}/team-pages/<ulid:page_id>/stand-down", StandDown.as_view(), name="stand-down"),
+    path(f"{ONE}/team-pages/<ulid:page_id>/wrong-team", WrongTeam.as_view(), name="wrong-team"),
     path(f"{ONE}/participants", Participants.as_view(), name="participants"),
     path(f"{ONE}/here", Here.as_view(), name="here"),
     path(f"{ONE}/undo", Undo.as_view(), name="undo"),

@@ -25,7 +25,7 @@ class PageNotFound(DomainError):
 def page_team(
     id: IncidentId,
     team: TeamName,
-    contact: Annotated[str, typer.Option(help="Who was called. Default: the team's on-call contact.")] = "",
+    contact: Annotated[str, typer.Option(help="Who was called, a member or not. Default: the on-call contact.")] = "",
     at: At = "",
     acting: As = "",
     dry_run: DryRun = False,

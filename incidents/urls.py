@@ -58,6 +58,7 @@ urlpatterns = [
     path("<ulid:incident_id>/pages/<ulid:page_id>/acknowledge", views.acknowledge, name="acknowledge"),
     path("<ulid:incident_id>/pages/<ulid:page_id>/arrive", views.arrive, name="arrive"),
     path("<ulid:incident_id>/pages/<ulid:page_id>/stand-down", views.stand_down, name="stand_down"),
+    path("<ulid:incident_id>/pages/<ulid:page_id>/wrong-team", views.wrong_team, name="wrong_team"),
     path("<ulid:incident_id>/role", views.role, name="role"),
     path("<ulid:incident_id>/edit", views.edit, name="edit"),
     path("<ulid:incident_id>/resolve", views.resolve, name="resolve"),

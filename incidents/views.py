@@ -275,6 +275,13 @@ def stand_down(request: HttpRequest, incident: Incident, form: Form, stamp: Stam
     return f"{dispatch.team.name} stood down."
 
 
+@_doing(StandDownForm, "down")
+def wrong_team(request: HttpRequest, incident: Incident, form: Form, stamp: Stamp, page_id: str) -> str:
+    dispatch = _dispatch(request, incident, page_id)
+    actions.wrong_team(incident, dispatch, reason=form.cleaned_data["reason"], stamp=stamp)
+    return f"The call of {dispatch.team.name} is taken back. It counts for nobody."
+
+
 def _dispatch(request: HttpRequest, incident: Incident, page_id: str) -> TeamPage:
     pages = visible(incident.team_pages.select_related("team"), person(request))
     return get_object_or_404(pages, pk=page_id)

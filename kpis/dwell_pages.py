@@ -21,10 +21,10 @@ from accounts.roles import Can
 from incidents.lifecycle import Phase, Severity
 from incidents.pages import page, person
 from kpis import charts, dwell_cli, exports
+from kpis.credit_words import UNKNOWN, minutes, percent
 from kpis.dwell import DEFAULT, WINDOWS, Found, find
 from kpis.dwell_rules import ALL, Dwell
 from kpis.serializers import Documented
-from kpis.team_reading import UNKNOWN, minutes, percent
 from majorops.lib.errors import DomainError
 from majorops.lib.times import iso
 

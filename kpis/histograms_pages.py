@@ -22,11 +22,11 @@ from accounts.roles import Can
 from accounts.visibility import Viewer
 from incidents.pages import page, person
 from kpis import exports
+from kpis.credit_words import LABELS, minutes
 from kpis.histograms import LEVELS, Overview, overview, zone
 from kpis.histograms_rules import NOTHING, WORST, Spread
 from kpis.readiness_rules import WINDOWS
 from kpis.serializers import Documented
-from kpis.team_reading import LABELS, minutes
 from majorops.lib.visibility import visible
 from teams.models import Team
 

@@ -15,7 +15,7 @@ from incidents.forms.core import Form
 from incidents.pages import page, person
 from kpis import exports, personal
 from kpis.actions import Editor
-from kpis.team_reading import minutes
+from kpis.credit_words import minutes
 from majorops.lib.errors import DomainError
 
 

@@ -14,7 +14,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.db import connection
-from django.db.models import F, Field, Func, Max, QuerySet, Value
+from django.db.models import F, Field, Func, Max, Q, QuerySet, Value
+from django.db.models.functions import Coalesce
 
 from accounts.models import User
 from accounts.roles import Can
@@ -35,9 +36,12 @@ from kpis.readiness_rules import (
     Case,
     Figures,
     Moved,
+    Outlook,
+    answers,
     counts_of,
     figures,
     moved,
+    outlook,
     together,
     within,
 )
@@ -128,9 +132,11 @@ class Reach:
 
 
 def reach_of(viewer: Viewer, slug: str | None = None) -> Reach:
-    """Readers of team response all teams, executives the classes, everybody the teams they are on. Raises NoSuchTeam
-    for those who see of no team anything."""
-    teams = Team.objects.order_by("name") if slug is None else Team.objects.filter(slug=slug)
+    """Readers of team response all teams, executives the classes, everybody the teams they are on. Of a merged team,
+    the one that answers for it. Raises NoSuchTeam for those who see of no team anything."""
+    teams = Team.objects.filter(merged_into=None).order_by("name")
+    if slug is not None:
+        teams = teams.filter(pk__in=Team.objects.filter(slug=slug).values(answering=Coalesce("merged_into", "pk")))
     full = tuple(visible(teams, viewer))
     if may(viewer, Can.READ_TEAMS):
         return Reach(full)
@@ -163,18 +169,21 @@ def dispatches(
 
 
 def _counting(teams: Sequence[Team]) -> QuerySet[TeamPage]:
-    """Dispatches that figures are made of. The manager leaves void ones out."""
+    """Dispatches that figures of these teams are made of, those of teams that were merged into them too. The manager
+    leaves void ones out."""
     rows: QuerySet[TeamPage] = TeamPage.objects.filter(incident__restricted=False)
-    return rows.filter(team__in=[team.pk for team in teams])
+    keys = [team.pk for team in teams]
+    return rows.filter(team__in=Team.objects.order_by().filter(Q(pk__in=keys) | Q(merged_into__in=keys)).values("pk"))
 
 
-_PLAIN = ("team__slug", "alarm_level", "incident__kind", "incident__status", "arrival_source")
+_TEAM = Coalesce("team__merged_into__slug", "team__slug")
+_PLAIN = ("alarm_level", "incident__kind", "incident__status", "arrival_source")
 _TIMES = ("paged_at", "acknowledged_at", "arrived_at", "cancelled_at", "arrival_recorded_at", "incident__resolved_at")
 
 
 def _cases(rows: QuerySet[TeamPage], as_of: datetime, settings: Settings, key: F | Value) -> Iterator[tuple[str, Case]]:
     read, now = _clock(as_of)
-    found = rows.values_list(key, *_PLAIN, *(Plain(F(name)) for name in _TIMES))
+    found = rows.values_list(key, _TEAM, *_PLAIN, *(Plain(F(name)) for name in _TIMES))
     for pk, slug, name, kind, status, source, began, acked, came, cancelled, written, closed in found.iterator(5000):
         paged = read(began)
         arrival = None if came is None else _after(paged, read(came), now)
@@ -310,6 +319,17 @@ class Sheet:
     def is_full(self) -> bool:
         return self.record.is_full
 
+    def dispatches(self, level: str) -> list[Case]:
+        """What stands behind the figures of one level, or of all, and what was left out; newest first."""
+        inside = [case for case in within(self.cases, self.asked.days) if not level or case.level in (level, "")]
+        return sorted(inside, key=lambda case: (case.paged_at, case.id), reverse=True)
+
+    def outlook(self, level: str) -> Outlook:
+        """What would move the class of one level."""
+        settings = self.setting.settings
+        judged = [case for case in within(self.cases, self.asked.days) if case.level == level and case.is_judged]
+        return outlook(*answers(judged), settings.levels[level], settings)
+
 
 def sheet(viewer: Viewer, slug: str, asked: Asked) -> Sheet:
     """Raises NoSuchTeam for a team that is not there, or of which the viewer sees nothing."""
@@ -318,7 +338,7 @@ def sheet(viewer: Viewer, slug: str, asked: Asked) -> Sheet:
         raise NoSuchTeam
     (team,), is_full = reach.teams, bool(reach.full)
     setting = in_force(asked.as_of)
-    cases = dispatches([team], asked.as_of, setting.settings).get(slug, [])
+    cases = dispatches([team], asked.as_of, setting.settings).get(team.slug, [])
     windows = tuple(
         record(team, cases, replace(asked, days=days, level=""), setting.settings, is_full=is_full) for days in WINDOWS
     )

@@ -1,16 +1,17 @@
-"""The readiness of a team as programs read it, through the API and the command line."""
+"""The readiness of teams as programs read it: through the API and the command line, and as files."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 from accounts.visibility import Viewer
 from kpis.credit_settings import LEVELS
+from kpis.credit_words import outlook_in_words
 from kpis.dispatch_credit import Credit
-from kpis.readiness import Sheet, answers_of
-from kpis.readiness_rules import Case, Figures, Moved, answers, outlook, within
-from kpis.team_reading import dispatches_of, outlook_in_words
+from kpis.readiness import Board, Sheet, answers_of
+from kpis.readiness_rules import Case, Figures, Moved
 from majorops.lib.times import iso
 
 #: As many dispatches as an observation names.
@@ -91,9 +92,7 @@ def _rolling(found: Figures) -> dict[str, Any]:
 
 def _outlook(level: str, sheet: Sheet) -> dict[str, Any]:
     """What would move the class; `count` is null where it is out of reach."""
-    settings = sheet.setting.settings
-    cases = [case for case in within(sheet.cases, sheet.asked.days) if case.level == level and case.is_judged]
-    found = outlook(*answers(cases), settings.levels[level], settings)
+    found = sheet.outlook(level)
     steps = {"onTime": found.on_time, "acknowledged": found.acknowledged, "late": found.late, "noShow": found.no_show}
     return {
         "nextClass": found.goal,
@@ -101,29 +100,73 @@ def _outlook(level: str, sheet: Sheet) -> dict[str, Any]:
             name: None if step is None else {"count": step.count, "class": step.rating, "points": step.points}
             for name, step in steps.items()
         },
-        "words": outlook_in_words(found, settings.levels[level]),
+        "words": outlook_in_words(found, sheet.setting.settings.levels[level]),
     }
 
 
 def _dispatches(sheet: Sheet, viewer: Viewer) -> dict[str, Any]:
     """The newest behind these figures, and those left out with the reason. Incidents only where they may be read."""
-    asked = [sheet.asked.level] if sheet.asked.level else list(LEVELS)
-    found = {case.id: case for level in asked for case in dispatches_of(sheet, level)}
-    cases = sorted(found.values(), key=lambda case: (case.paged_at, case.id), reverse=True)
-    rows = answers_of(viewer, cases[:MOST])
-    told = [_dispatch(case, rows[case.id].incident_id if case.id in rows else None) for case in cases[:MOST]]
-    return {"dispatches": told, "dispatchCount": len(cases)}
+    cases = sheet.dispatches(sheet.asked.level)
+    return {"dispatches": _told(cases[:MOST], viewer), "dispatchCount": len(cases)}
 
 
-def _dispatch(case: Case, incident: str | None) -> dict[str, Any]:
-    return {
-        "id": case.id,
-        "incident": incident,
-        "box": case.level or None,
-        "pagedAt": iso(case.paged_at),
-        "outcome": str(case.outcome) if case.outcome else None,
-        "reason": case.why or None,
-        "arrivalMinutes": case.arrival,
-        "ackMinutes": case.ack,
-        "confidence": case.confidence,
-    }
+def _told(cases: Sequence[Case], viewer: Viewer) -> list[dict[str, Any]]:
+    rows = answers_of(viewer, cases)
+    return [
+        {
+            "id": case.id,
+            "incident": rows[case.id].incident_id if case.id in rows else None,
+            "box": case.level or None,
+            "pagedAt": iso(case.paged_at),
+            "outcome": str(case.outcome) if case.outcome else None,
+            "reason": case.why or None,
+            "arrivalMinutes": case.arrival,
+            "ackMinutes": case.ack,
+            "confidence": case.confidence,
+        }
+        for case in cases
+    ]
+
+
+# --- Files ---
+
+TEAM_COLUMNS = (
+    "team", "name", "box", "class", "points", "status", "n", "met", "withinLimit", "meanMinutes", "medianMinutes",
+    "coverage", "confidence", "evidence", "trend", "asOf", "days", "rule",
+)  # fmt: skip
+DISPATCH_COLUMNS = (
+    "id", "incident", "box", "pagedAt", "outcome", "reason", "arrivalMinutes", "ackMinutes", "confidence",
+)  # fmt: skip
+
+
+def team_lines(board: Board) -> list[dict[str, Any]]:
+    """A line for each team and level that is shown."""
+    return [
+        {
+            "team": record.team.slug,
+            "name": record.team.name,
+            "box": level,
+            "class": found.credit.rating,
+            "points": found.credit.points,
+            "status": str(found.credit.status),
+            "n": found.n,
+            "met": found.counts.met,
+            "withinLimit": found.rate,
+            "meanMinutes": found.mean,
+            "medianMinutes": found.median,
+            "coverage": found.coverage,
+            "confidence": found.confidence,
+            "evidence": found.evidence.label.value,
+            "trend": str(record.moved.trend),
+            "asOf": iso(board.asked.as_of),
+            "days": board.asked.days,
+            "rule": board.setting.version,
+        }
+        for record in board.records
+        for level, found in record.figures.items()
+    ]
+
+
+def dispatch_lines(sheet: Sheet, viewer: Viewer) -> list[dict[str, Any]]:
+    """Every dispatch in the window; none for who sees the class alone."""
+    return _told(sheet.dispatches(sheet.asked.level), viewer) if sheet.is_full else []

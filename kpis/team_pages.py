@@ -6,16 +6,18 @@ from datetime import datetime, timedelta
 
 from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
+from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_GET
 
 from accounts.refusals import refusal
 from accounts.roles import Can
 from incidents.pages import page, person
-from kpis import exports
+from kpis import exports, readiness_exports
 from kpis import team_reading as reading
 from kpis.credit_settings import LEVELS
+from kpis.credit_words import LABELS, outlook_in_words, rule_in_words, trend_in_words
 from kpis.readiness import Asked, Sheet, asked, board, sheet
 from kpis.readiness_rules import WINDOWS
 from majorops.lib.errors import DomainError
@@ -40,10 +42,10 @@ def teams(request: HttpRequest) -> HttpResponse:
         "asked": found.asked,
         "setting": found.setting,
         "newest": found.newest,
-        "level": reading.LABELS.get(found.asked.level, ""),
-        "labels": [reading.LABELS[level] for level in LEVELS],
+        "level": LABELS.get(found.asked.level, ""),
+        "labels": [LABELS[level] for level in LEVELS],
         "windows": [(f"{days} d", _link(request, window=f"{days}d"), days == found.asked.days) for days in WINDOWS],
-        "boxes": _choices(request, "box", {"": "All levels", **reading.LABELS}, found.asked.level),
+        "boxes": _choices(request, "box", {"": "All levels", **LABELS}, found.asked.level),
         "statuses": _choices(request, "status", {"": "All", **reading.STATUSES}, status),
         "columns": [_column(request, key, sort) for key in reading.SORTS],
         "then": _then(request, found.newest),
@@ -61,33 +63,35 @@ def teams_csv(request: HttpRequest) -> HttpResponse:
         found = board(person(request), _asked(request))
     except DomainError as error:
         return refusal(request, error)
-    name = f"teams-{found.asked.days}d.csv"
-    return exports.file(exports.table(reading.TEAM_COLUMNS, reading.team_lines(found)), "text/csv", name)
+    lines, name = readiness_exports.team_lines(found), f"teams-{found.asked.days}d.csv"
+    return exports.file(exports.table(readiness_exports.TEAM_COLUMNS, lines), "text/csv", name)
 
 
 @page(Can.READ_INCIDENTS)
 @require_GET
 def team_csv(request: HttpRequest, slug: str) -> HttpResponse:
-    """The dispatches of one team, those left out too; newest first. None for who sees the class alone."""
+    """The dispatches of one team, those left out too; newest first."""
     viewer = person(request)
     try:
         found = sheet(viewer, slug, _asked(request))
     except DomainError as error:
         return refusal(request, error)
-    levels = [found.asked.level] if found.asked.level else LEVELS
-    lines = reading.dispatch_lines(found, levels, viewer) if found.is_full else []
-    return exports.file(exports.table(reading.DISPATCH_COLUMNS, lines), "text/csv", f"{slug}-{found.asked.days}d.csv")
+    lines = readiness_exports.dispatch_lines(found, viewer)
+    name = f"{found.record.team.slug}-{found.asked.days}d.csv"
+    return exports.file(exports.table(readiness_exports.DISPATCH_COLUMNS, lines), "text/csv", name)
 
 
 @page(Can.READ_INCIDENTS)
 @require_GET
 def team(request: HttpRequest, slug: str) -> HttpResponse:
-    """One team in depth, as far as this person sees it."""
+    """One team in depth, as far as this person sees it. A team that was merged leads to the one it was merged into."""
     viewer = person(request)
     try:
         found = sheet(viewer, slug, _asked(request))
     except DomainError as error:
         return refusal(request, error)
+    if found.record.team.slug != slug:
+        return redirect(f"{reverse('kpis:team', args=[found.record.team.slug])}{_link(request)}")
     level = found.asked.level or _telling(found)
     context = {
         "team": found.record.team,
@@ -98,14 +102,13 @@ def team(request: HttpRequest, slug: str) -> HttpResponse:
         "overall": reading.overall_shown(found.record),
         "levels": reading.levels_of(found),
         "level": level,
-        "label": reading.LABELS[level],
+        "label": LABELS[level],
         "chosen": next((one for one in reading.levels_of(found) if one.level == level), None),
         "rolling": reading.rolling_of(found, level),
-        "trend": reading.TrendShown(*reading.TRENDS[found.record.moved.trend]),
-        "trend_words": reading.trend_in_words(found.record.moved),
-        "rule": reading.rule_in_words(found.setting),
+        "trend_words": trend_in_words(found.record.moved),
+        "rule": rule_in_words(found.setting),
         "windows": [(f"{days} d", _link(request, window=f"{days}d"), days == found.asked.days) for days in WINDOWS],
-        "boxes": _choices(request, "box", reading.LABELS, level),
+        "boxes": _choices(request, "box", LABELS, level),
         "then": _then(request, found.newest),
         "file": f"{_link(request)}&format=csv".replace("?&", "?"),
         **(_in_depth(request, found, level) if found.is_full else {}),
@@ -115,10 +118,10 @@ def team(request: HttpRequest, slug: str) -> HttpResponse:
 
 def _in_depth(request: HttpRequest, found: Sheet, level: str) -> dict[str, object]:
     """What only those see who may know of single dispatches."""
-    listed = Paginator(reading.dispatches_of(found, level), reading.PAGE_SIZE).get_page(request.GET.get("page"))
+    listed = Paginator(found.dispatches(level), reading.PAGE_SIZE).get_page(request.GET.get("page"))
     weeks, heat = reading.heat_of(found)
     return {
-        "outlook": reading.outlook_of(found, level),
+        "outlook": outlook_in_words(found.outlook(level), found.setting.settings.levels[level]),
         "run": reading.run_of(found, level),
         "weeks": weeks,
         "heat": heat,

@@ -28,6 +28,8 @@ MAX_CHARACTERS = 500_000
 MAX_ROWS = 2_000
 #: A spreadsheet takes a cell that begins so for a formula; an apostrophe keeps it a text.
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
+#: Spreadsheets of some countries write semicolons between cells.
+DELIMITERS = (",", ";", "\t")
 YES, NO = ("yes", "true", "1", "on", "active"), ("no", "false", "0", "off")
 
 
@@ -103,7 +105,9 @@ def _rows(text: str) -> Iterator[tuple[int, dict[str, str]]]:
     if len(text) > MAX_CHARACTERS:
         raise Invalid(f"The file has more than {MAX_CHARACTERS:,} characters.", field="file")
     clean_text(text, field="file", max_length=MAX_CHARACTERS)
-    rows = csv.DictReader(io.StringIO(text.lstrip("\ufeff"), newline=""), strict=True)
+    text = text.lstrip("\ufeff")
+    delimiter = max(DELIMITERS, key=text.partition("\n")[0].count)
+    rows = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     names = [name.strip().casefold() for name in rows.fieldnames or ()]
     if "slug" not in names or len(set(names)) < len(names):
         raise Invalid(f"The first line must name the columns, once each: {', '.join(COLUMNS)}.", field="file")
@@ -114,7 +118,9 @@ def _rows(text: str) -> Iterator[tuple[int, dict[str, str]]]:
         for count, cells in enumerate(rows):
             if count == MAX_ROWS:
                 raise Invalid(f"The file has more than {MAX_ROWS:,} rows.", field="file")
-            yield rows.line_num, {name: _plain(cell) for name, cell in cells.items() if name and cell is not None}
+            if None in cells or None in cells.values():
+                raise Invalid(f"Line {rows.line_num} has not as many cells as the first line. Mend its quotes.")
+            yield rows.line_num, {name: _plain(cell) for name, cell in cells.items() if name}
     except csv.Error as error:
         raise Invalid(f"The file cannot be read near line {rows.line_num} ({error}). Mend its quotes.") from None
 

@@ -122,6 +122,13 @@ class Team(models.Model):
         """The team that answers for this one: itself, unless it was merged."""
         return self.merged_into or self
 
+    def member_called(self, text: str) -> User | None:
+        """The active member with this e-mail or name, in any letter case; None if none or several match."""
+        wanted = text.strip()
+        found = self.members.filter(Q(email=wanted.lower()) | Q(display_name__iexact=wanted), is_active=True)
+        people = list(found.distinct()[:2]) if wanted else []
+        return people[0] if len(people) == 1 else None
+
     def _taken(self) -> dict[str, str]:
         """Field and sentence for each name that is another team's alias."""
         names = {"name": self.name.strip().casefold(), "slug": self.slug}

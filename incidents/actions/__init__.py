@@ -35,6 +35,7 @@ action writes nothing.
                    reopen(incident, *, reason, stamp, to, expected_version) -> Incident
     undoing        undo(incident, event, *, stamp) -> TimelineEvent, the entry "Undone: ..."
                    undoable(incident, viewer, now) -> list[Undoable(event, seconds_left, words)], newest first
+                   wrong_team(incident, page, *, reason, stamp) -> TimelineEvent, the entry "Wrong team: ..."
     reviews        begin_review(incident, *, stamp) -> LearningReview
                    edit_review(incident, changes, *, stamp, expected_version) -> LearningReview
                    move_review(incident, to, *, stamp, reason, expected_version) -> LearningReview
@@ -85,7 +86,7 @@ from incidents.actions.reviews import add_follow_up, begin_review, change_follow
 from incidents.actions.roles import assign_role
 from incidents.actions.summaries import accept_summary, draft_summary
 from incidents.actions.surveys import answer_survey, ask_for_feedback
-from incidents.actions.undoing import Undoable, undo, undoable
+from incidents.actions.undoing import Undoable, undo, undoable, wrong_team
 
 __all__ = [
     "EDITABLE",
@@ -141,4 +142,5 @@ __all__ = [
     "undo",
     "undoable",
     "unlink_incidents",
+    "wrong_team",
 ]

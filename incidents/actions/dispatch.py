@@ -27,13 +27,17 @@ ANSWERS = ("user", "acknowledged_at", *ARRIVAL, "cancelled_at")
 def page_team(
     incident: Incident, team: Team, *, stamp: Stamp, contact_name: str = "", user: User | None = None
 ) -> TeamPage:
-    """Calls a team at the alarm level of the moment. Calling a team that has not come yet counts the call."""
+    """Calls a team at the alarm level of the moment. Calling a team that has not come yet counts the call.
+
+    A contact that is called like a member is that member.
+    """
     current = locked(incident)
     check_open(Status(current.status))
     check_happened(stamp.at, stamp.now, field="paged_at")
     if not team.is_active:
         raise TeamNotDispatchable(field="team")
     contact = clean_text(contact_name, field="contact_name", max_length=200) or team.on_call_contact
+    user = user or team.member_called(contact)
     waiting = current.team_pages.waiting().filter(team=team).first()
     page = (
         _page_again(waiting)

@@ -13,8 +13,8 @@ from incidents.actions._core import Stamp, action, locked, log, tell, write
 from incidents.actions.dispatch import ARRIVAL, own_page, reissue, void
 from incidents.actions.facts import column_of
 from incidents.actions.roles import hand_over
-from incidents.errors import UndoRefused, WrongIncident
-from incidents.lifecycle import CommandRole, Verb
+from incidents.errors import PageIsOpen, UndoRefused, WrongIncident
+from incidents.lifecycle import CommandRole, EventType, Verb
 from incidents.models import (
     EntryQuerySet,
     Incident,
@@ -26,6 +26,7 @@ from incidents.models import (
 )
 from incidents.outbox_rules import Event
 from incidents.undo import HERE_WINDOW, Deed, check_undo, seconds_left
+from majorops.lib.text import clean_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +94,30 @@ def undo(incident: Incident, event: TimelineEvent, *, stamp: Stamp) -> TimelineE
         DISPATCHES[Verb(event.verb)](page, event, entry, stamp)
     if event.verb == Verb.HERE and stamp.by:
         _leave(current, stamp.by, event)
+    return entry
+
+
+@action
+def wrong_team(incident: Incident, page: TeamPage, *, reason: str, stamp: Stamp) -> TimelineEvent:
+    """Takes back a call that should not have been: it counts for nobody, and the log says why. Standing down would
+    count a team that was never needed as one that did not come."""
+    page = own_page(incident, page)
+    why = clean_text(reason, field="reason", max_length=500, required=True)
+    if page.arrived_at:
+        raise PageIsOpen(f"{page.team} is on the bridge already.")
+    first = _roots(incident)[page.pk]
+    call = incident.timeline.filter(verb=Verb.PAGED, page=first, undone_by=None).first()
+    entry = log(
+        page.incident,
+        stamp,
+        verb=Verb.UNDONE,
+        type=EventType.COMMAND,
+        title=f"Wrong team: {page.team}",
+        description=why,
+        undoes=call,
+        page=page,
+    )
+    void(page, entry, stamp)
     return entry
 
 

@@ -24,7 +24,11 @@ class PageForm(Happened):
         error_messages={"required": "Choose a team."},
     )
     contact_name = forms.CharField(
-        max_length=200, required=False, label="Contact", help_text="Empty: the team's on-call contact."
+        max_length=200,
+        required=False,
+        label="Contact",
+        help_text="A member by name or e-mail, or any text. Empty: the team's on-call contact.",
+        widget=forms.TextInput({"list": "people", "autocomplete": "off"}),
     )
 
     def clean_team(self) -> Team:
@@ -48,9 +52,14 @@ class AnswerForm(Happened):
 
 
 class StandDownForm(Happened):
-    """The team is not needed after all."""
+    """The team is not needed after all, or never was."""
 
-    reason = forms.CharField(max_length=300, required=False, label="Why is it not needed?")
+    reason = forms.CharField(
+        max_length=300,
+        required=False,
+        label="Why is it not needed?",
+        widget=forms.TextInput({"placeholder": "Why is it not needed?"}),
+    )
 
 
 class RoleForm(Happened):

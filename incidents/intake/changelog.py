@@ -31,6 +31,7 @@ MAX_LINE = 1024 * 1024
 MAX_ID = 150
 #: Rows that are set aside at once.
 BATCH = 5_000
+UTF_8 = "utf-8"
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 #: 29-02-2016 01:16, 29/2/2016 1:16:05, 2016-02-29 01:16:00.
@@ -45,6 +46,7 @@ class Columns:
     required: tuple[str, ...]
     #: Read where they are there.
     optional: tuple[str, ...] = ()
+    encoding: str = UTF_8
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,7 +230,7 @@ class _Table:
     """The header and the rows of a CSV file, whatever separates its cells."""
 
     def __init__(self, file: BinaryIO, columns: Columns) -> None:
-        self._lines = _lines(file)
+        self._lines = _lines(file, columns.encoding)
         header = next(self._lines, "").strip("\r\n")
         if not header.strip():
             raise FileRefused("The file is empty, or its first line is.")
@@ -272,14 +274,16 @@ class _Table:
         return {column: values[place] for column, place in self._places.items()}
 
 
-def _lines(file: BinaryIO) -> Iterator[str]:
+def _lines(file: BinaryIO, encoding: str) -> Iterator[str]:
     start = file.read(1024)
     file.seek(0)
     if start.startswith((b"\xff\xfe", b"\xfe\xff")) or start[:40].count(b"\0") > 4:
         raise FileRefused("The file is UTF-16 text, or no text. Save it as CSV in UTF-8.")
     if start.startswith(b"PK\x03\x04"):
         raise FileRefused("The file is a spreadsheet or an archive. Save it as CSV in UTF-8.")
-    text = io.TextIOWrapper(file, encoding="utf-8-sig", errors="surrogateescape", newline="")
+    text = io.TextIOWrapper(
+        file, encoding="utf-8-sig" if encoding == UTF_8 else encoding, errors="surrogateescape", newline=""
+    )
     number = 0
     try:
         while line := text.readline(MAX_LINE):
@@ -287,7 +291,7 @@ def _lines(file: BinaryIO) -> Iterator[str]:
             if len(line) == MAX_LINE:
                 raise FileRefused(f"Line {number} has more than {MAX_LINE:,} characters. This is no log as CSV.")
             if _SURROGATE.search(line):
-                raise FileRefused(f"Line {number} is not UTF-8 text. Save the file as CSV in UTF-8.")
+                raise FileRefused(f"Line {number} is not {encoding.upper()} text. Save the file as CSV in UTF-8.")
             yield line
     finally:
         if not file.closed:

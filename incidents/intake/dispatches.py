@@ -13,6 +13,8 @@ is taken for a clock that was wrong. Where clocks go back, the hour that comes t
 
 from __future__ import annotations
 
+import codecs
+import io
 import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,10 +22,10 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Annotated, BinaryIO
 from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from incidents.intake import Fate, Problem, printable
-from incidents.intake.changelog import ChangeLog, Columns, Reading, Row
+from incidents.intake.changelog import UTF_8, ChangeLog, Columns, Reading, Row
 from incidents.lifecycle import Severity, box_for
 from incidents.past import PastDispatch, PastIncident
 from majorops.lib.errors import Invalid
@@ -43,6 +45,15 @@ MAX_MAPPING = 100_000
 FindTeam = Callable[[str], str | None]
 
 Several = Annotated[tuple[str, ...], BeforeValidator(lambda value: (value,) if isinstance(value, str) else value)]
+
+
+def _known_encoding(name: str) -> str:
+    """Of a text; codecs knows others."""
+    try:
+        io.TextIOWrapper(io.BytesIO(), encoding=name)
+    except (LookupError, ValueError):
+        raise ValueError(f'there is no encoding of texts called "{printable(name, 20)}"') from None
+    return codecs.lookup(name).name
 
 
 class _Part(BaseModel):
@@ -71,8 +82,8 @@ class Places(_Part):
         return tuple(dict.fromkeys(name for name in named if name))
 
 
-class Minutes(_Part):
-    """Columns that hold minutes since the page instead of a time."""
+class Spans(_Part):
+    """Columns that hold how long after the page instead of a time."""
 
     acknowledged: str = ""
     arrived: str = ""
@@ -83,8 +94,11 @@ class DispatchMapping(_Part):
 
     source: str = Field(min_length=1, max_length=60, pattern=r"^[A-Za-z0-9_.:-]+$")
     columns: Places
-    minutes: Minutes = Minutes()
+    minutes: Spans = Spans()
+    seconds: Spans = Spans()
     zone: str = "UTC"
+    #: As Python names it: latin-1, cp1252.
+    encoding: Annotated[str, AfterValidator(_known_encoding)] = UTF_8
     #: Tried in this order. A format without a day needs the column `date`.
     time_formats: Several = (ISO,)
     date_format: str = "%Y-%m-%d"
@@ -95,8 +109,8 @@ class DispatchMapping(_Part):
     keep: tuple[str, ...] = ()
 
     def all_columns(self) -> tuple[str, ...]:
-        minutes = (name for name in (self.minutes.acknowledged, self.minutes.arrived) if name)
-        return tuple(dict.fromkeys((*self.columns.all(), *minutes, *self.keep)))
+        spans = (name for unit in (self.minutes, self.seconds) for name in (unit.acknowledged, unit.arrived) if name)
+        return tuple(dict.fromkeys((*self.columns.all(), *spans, *self.keep)))
 
     @property
     def knows_the_hour(self) -> bool:
@@ -147,7 +161,8 @@ def mapping_from(text: str) -> DispatchMapping:
 
 def read(file: BinaryIO, mapping: DispatchMapping, find_team: FindTeam) -> tuple[int, Iterator[Reading]]:
     """How many incidents, and each with its dispatches, after what is odd about it. Raises FileRefused."""
-    log = ChangeLog(file, Columns(incident=mapping.columns.id, required=mapping.all_columns()))
+    columns = Columns(incident=mapping.columns.id, required=mapping.all_columns(), encoding=mapping.encoding)
+    log = ChangeLog(file, columns)
     return len(log), _readings(log, mapping, find_team)
 
 
@@ -193,6 +208,17 @@ class _Clock:
         if after is None or after - at <= SLIP:
             return at
         return _later_of_two(local + timedelta(days=1), self.zone, after)
+
+
+def _later(paged: datetime, text: str, unit: str, column: str) -> datetime:
+    """Raises Invalid for what is no number, or leads out of these centuries."""
+    try:
+        at = paged + timedelta(**{unit: float(text)})
+    except (ValueError, OverflowError):
+        raise Invalid(f"{column} {printable(text, 20)!r} is no number of {unit}.", field=column) from None
+    if at < paged:
+        raise Invalid(f"{column} is {printable(text, 20)} {unit}: before the page.", field=column)
+    return at
 
 
 def _iso(text: str, zone: ZoneInfo) -> datetime | None:
@@ -299,16 +325,14 @@ class _Reader:
         return at
 
     def _acknowledged(self, row: Row, clock: _Clock, paged: datetime) -> datetime | None:
-        minutes = self.mapping.minutes.acknowledged
-        at = self._minutes_after(row, minutes, paged) if minutes else None
+        at = self._told_span(row, "acknowledged", paged)
         at = at or self._after(row, clock, self.mapping.columns.acknowledged, paged)
         self._wonder(row, at, paged, "acknowledged")
         return at
 
     def _arrived(self, row: Row, clock: _Clock, paged: datetime) -> datetime | None:
-        minutes, column = self.mapping.minutes.arrived, self.mapping.columns.arrived
-        at = self._minutes_after(row, minutes, paged) if minutes else None
-        at = at or self._time(row, clock, column, paged)
+        column = self.mapping.columns.arrived
+        at = self._told_span(row, "arrived", paged) or self._time(row, clock, column, paged)
         if at is not None and at < paged:
             raise Invalid(f"{column} {iso(at)} is before the page {iso(paged)}, so nobody knows when the team came.")
         self._wonder(row, at, paged, "arrived")
@@ -318,17 +342,13 @@ class _Reader:
         if at is not None and at - paged > LONG:
             self._tell(row, f"{word.capitalize()} {(at - paged) / timedelta(hours=1):.1f} hours after the page.")
 
-    def _minutes_after(self, row: Row, column: str, paged: datetime) -> datetime | None:
-        text = row.text(column)
-        if not text:
-            return None
-        try:
-            minutes = timedelta(minutes=float(text))
-        except (ValueError, OverflowError):
-            raise Invalid(f"{column} {printable(text, 20)!r} is no number of minutes.", field=column) from None
-        if minutes < timedelta():
-            raise Invalid(f"{column} is {printable(text, 20)} minutes: before the page.", field=column)
-        return parse_time(paged + minutes, field=column)
+    def _told_span(self, row: Row, answer: str, paged: datetime) -> datetime | None:
+        """When it answered, where a column says how long that took."""
+        for unit in ("minutes", "seconds"):
+            column = getattr(getattr(self.mapping, unit), answer)
+            if column and (text := row.text(column)):
+                return parse_time(_later(paged, text, unit, column), field=column)
+        return None
 
     def _stood_down(self, row: Row, clock: _Clock, paged: datetime) -> datetime | None:
         for column in self.mapping.columns.stood_down:

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from accounts.models import User
+from accounts.models import AuditEvent, User
 from incidents import actions
 from incidents.models import Incident
 from tests.cast import Knock
-from tests.factories import EVENING, NOON, IncidentFactory, TeamFactory, TimelineEventFactory, stamp
+from tests.factories import EVENING, NOON, IncidentFactory, TeamFactory, TeamPageFactory, TimelineEventFactory, stamp
 
 pytestmark = pytest.mark.django_db
 
@@ -61,7 +61,7 @@ def test_the_log_shows_its_newest_entries_only(admin_user: User, page_as: Knock)
     assert "Entry-09" not in shown
 
 
-@pytest.mark.parametrize("page", ["incident", "timelineevent", "statusupdate", "milestone"])
+@pytest.mark.parametrize("page", ["incident", "timelineevent", "statusupdate", "milestone", "teampage"])
 def test_every_list_is_bounded(
     page: str, busy: Incident, admin_user: User, page_as: Knock, django_assert_max_num_queries: Any, mim: User
 ) -> None:
@@ -71,7 +71,7 @@ def test_every_list_is_bounded(
         assert found(browser.get(f"/admin/incidents/{page}/"))
 
 
-@pytest.mark.parametrize("page", ["timelineevent", "statusupdate", "milestone"])
+@pytest.mark.parametrize("page", ["timelineevent", "statusupdate", "milestone", "teampage"])
 def test_every_row_of_a_ledger_is_bounded(
     page: str, busy: Incident, admin_user: User, page_as: Knock, django_assert_max_num_queries: Any
 ) -> None:
@@ -112,7 +112,7 @@ def test_entries_for_both_audiences_can_be_listed(
     assert sorted(row.title for row in rows) == sorted(titles)
 
 
-@pytest.mark.parametrize("page", ["incident", "timelineevent", "statusupdate", "milestone"])
+@pytest.mark.parametrize("page", ["incident", "timelineevent", "statusupdate", "milestone", "teampage"])
 def test_history_is_not_written_here(page: str, busy: Incident, admin_user: User, page_as: Knock) -> None:
     browser = page_as(admin_user)
     [row, *_] = found(browser.get(f"/admin/incidents/{page}/"))
@@ -126,3 +126,18 @@ def test_history_is_not_written_here(page: str, busy: Incident, admin_user: User
 @pytest.mark.parametrize("id", ["nothing", "01JD", NOBODY])
 def test_an_address_of_no_incident_leads_back(id: str, admin_user: User, page_as: Knock) -> None:
     assert page_as(admin_user).get(f"{INCIDENTS}{id}/change/").status_code == 302
+
+
+def test_calls_without_an_answer_are_found_and_taken_along(admin_user: User, page_as: Knock, mim: User) -> None:
+    late, missing = (
+        TeamPageFactory(paged_at=NOON, arrived_at=arrived, contact_name=name)
+        for arrived, name in ((NOON + timedelta(hours=25), "=late"), (None, "Kim"))
+    )
+    browser, pages = page_as(admin_user), "/admin/incidents/teampage/"
+    assert found(browser.get(pages, {"arrival": "missing"})) == [missing]
+    assert found(browser.get(pages, {"arrival": "long"})) == [late]
+    taken = browser.post(pages, {"action": "export_csv", "_selected_action": [late.pk]})
+    header, row = b"".join(taken).decode().splitlines()
+    assert (header.split(",")[:3], row.split(",")[1]) == (["incident", "id", "team"], late.pk)
+    assert "'=late" in row
+    assert AuditEvent.objects.get(action="export").after == {"team_pages": 1, "format": "csv"}

@@ -6,7 +6,15 @@ import pytest
 
 from accounts.models import User
 from incidents import actions
-from incidents.errors import IncidentChanged, IncidentIsClosed, NotAPerson, PageIsOpen, TeamUnclear, TimeCannotBe
+from incidents.errors import (
+    IncidentChanged,
+    IncidentIsClosed,
+    NotAPerson,
+    PageIsOpen,
+    PageIsVoid,
+    TeamUnclear,
+    TimeCannotBe,
+)
 from incidents.lifecycle import Phase
 from incidents.models import Incident, Participant, TeamPage
 from kpis.sources import Scope, load
@@ -153,6 +161,34 @@ def test_a_stood_down_team_is_not_awaited_and_the_log_says_why(incident: Inciden
     assert incident.timeline.get(verb="stood").description == "Not the database"
     with pytest.raises(PageIsOpen):
         actions.stand_down(incident, page, reason="again", stamp=stamp(mim))
+
+
+@pytest.mark.parametrize("typed", ["KIM@example.com", "kim park"])
+def test_a_contact_called_like_a_member_is_that_member(incident: Incident, mim: User, typed: str) -> None:
+    kim, other = UserFactory(email="kim@example.com", display_name="Kim Park"), UserFactory(display_name="Sam")
+    team = team_of(kim)
+    page = actions.page_team(incident, team, contact_name=typed, stamp=stamp(mim))
+    assert page.user == kim
+    assert actions.page_team(incident, team_of(kim), contact_name=other.display_name, stamp=stamp(mim)).user is None
+
+
+def test_the_call_of_a_wrong_team_is_taken_back_with_a_reason(incident: Incident, mim: User) -> None:
+    page = paged(incident, mim)
+    entry = actions.wrong_team(incident, page, reason="It is the network", stamp=stamp(mim, at("12:20")))
+    assert not TeamPage.objects.exists()
+    assert (entry.title, entry.description) == (f"Wrong team: {page.team}", "It is the network")
+    assert (entry.undoes, entry.page) == (incident.timeline.get(verb="paged"), page)
+    with pytest.raises(PageIsVoid):
+        actions.wrong_team(incident, page, reason="again", stamp=stamp(mim, at("12:21")))
+
+
+def test_a_team_that_came_was_no_wrong_team_and_a_reason_is_needed(incident: Incident, mim: User) -> None:
+    page = paged(incident, mim)
+    with pytest.raises(Invalid):
+        actions.wrong_team(incident, page, reason=" ", stamp=stamp(mim))
+    actions.record_arrival(incident, page, stamp=stamp(mim))
+    with pytest.raises(PageIsOpen):
+        actions.wrong_team(incident, page, reason="Not theirs", stamp=stamp(mim))
 
 
 # --- What changed while somebody was looking ---

@@ -341,6 +341,14 @@ def test_observations_are_filtered_by_kpi_source_and_currency(numbers: None, adm
     assert answer.status_code == 200
 
 
+def test_chosen_values_are_taken_along_and_the_trail_says_so(numbers: None, admin_user: User, page_as: Knock) -> None:
+    browser, place = page_as(admin_user), "/admin/kpis/kpiobservation/"
+    row, *_ = browser.get(place, {"confidence": "high"}).context["cl"].result_list
+    taken = browser.post(place, {"action": "export_csv", "_selected_action": [row.pk]}).content.decode().splitlines()
+    assert (len(taken), taken[1].split(",")[:3]) == (2, [row.pk, row.kpi_id, row.subject_key])
+    assert AuditEvent.objects.get(action="export").after == {"kpi_observations": 1, "format": "csv"}
+
+
 def test_a_definition_cannot_be_deleted(mttr: KpiDefinition, admin_user: User, page_as: Knock) -> None:
     assert page_as(admin_user).post(f"{KPIS}mttr/delete/", {"post": "yes"}).status_code == 403
     assert KpiDefinitionVersion.objects.filter(definition=mttr).exists()

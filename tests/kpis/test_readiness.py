@@ -20,6 +20,7 @@ from kpis.errors import SameSetting
 from kpis.models import CreditSetting
 from kpis.readiness import Asked, NoSuchTeam, Reach, answers_of, asked, board, dispatches, reach_of, sheet
 from majorops.lib.errors import Invalid
+from teams.actions import merge
 from teams.models import Membership, Team
 from tests.cast import Knock
 from tests.factories import NOON, IncidentFactory, TeamFactory, TeamPageFactory, at, stamp
@@ -93,6 +94,16 @@ def test_void_dispatches_and_those_of_restricted_incidents_are_not_there(databas
     actions.undo(incident, incident.timeline.latest("recorded_at"), stamp=stamp(mim, NOON + timedelta(seconds=20)))
     assert TeamPage.with_voided.get(pk=page.pk).voided_at
     assert sheet(mim, "database", NOW).cases == ()
+
+
+def test_the_record_of_a_merged_team_counts_for_the_one_that_answers(database: Team, mim: User) -> None:
+    west = TeamFactory(slug="db-west")
+    for team, count in ((database, 3), (west, 4)):
+        for day in range(1, count + 1):
+            called(team, 4, days_ago=day)
+    merge(west, database)
+    assert (record_of(mim).team, record_of(mim).n) == (database, 7)
+    assert sheet(mim, "db-west", NOW).record == sheet(mim, "database", NOW).record
 
 
 def test_windows_and_trend_look_at_their_own_days(database: Team, mim: User) -> None:

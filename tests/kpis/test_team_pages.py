@@ -10,7 +10,8 @@ from pytest_django import DjangoAssertNumQueries
 
 from accounts.models import User
 from kpis.credit_settings import in_force
-from kpis.team_reading import rule_in_words
+from kpis.credit_words import rule_in_words
+from teams.actions import merge
 from teams.models import Membership, Team
 from tests.cast import Knock
 from tests.factories import TeamFactory
@@ -58,6 +59,15 @@ def test_the_list_shows_classes_and_never_a_10_for_silence(page_as: Knock, mim: 
     assert "building record (0/5)" in page.text
     assert "Class 1" in page.text
     assert "Class 10" not in page.text
+
+
+def test_the_address_of_a_merged_team_leads_to_the_one_that_answers(
+    page_as: Knock, mim: User, teams: dict[str, Team]
+) -> None:
+    merge(teams["new"], teams["prompt"])
+    answer = page_as(mim).get("/teams/new/", {"window": "30d"})
+    assert (answer.status_code, answer.headers["Location"]) == (302, "/teams/prompt/?window=30d")
+    assert order(shown(page_as(mim))) == ["idle", "prompt", "slow"]
 
 
 @pytest.mark.parametrize(

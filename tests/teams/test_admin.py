@@ -14,7 +14,7 @@ from accounts.models import User
 from kpis.compute.runs import backfill
 from kpis.models import KpiDefinition
 from majorops.lib.errors import Invalid
-from teams import actions
+from teams import actions, exchange
 from teams.models import NameIsTaken, Team, TeamAlias
 from tests.cast import Knock
 from tests.factories import TeamFactory, TeamPageFactory, UserFactory
@@ -259,6 +259,19 @@ def test_a_file_with_one_wrong_row_is_not_imported(admin_user: User, page_as: Kn
     answer = page_as(admin_user).post(f"{TEAMS}import/", {"text": text})
     assert "Nobody here has the address nobody@example.com." in answer.content.decode()
     assert not Team.objects.exists()
+
+
+@pytest.mark.parametrize("separator", [";", "\t"])
+def test_a_file_of_another_spreadsheet_is_read_too(separator: str) -> None:
+    rows = [["slug", "name", "aliases"], ["network", "Network", '"net; lan"']]
+    [line] = exchange.compare("\ufeff" + "\r\n".join(separator.join(cells) for cells in rows))
+    assert (line.fate, line.slug, line.changes[-1]) == (exchange.Fate.NEW, "network", ("aliases", "", "lan; net"))
+
+
+@pytest.mark.parametrize("row", ["network", "network,Network,extra"])
+def test_a_row_with_another_number_of_cells_is_refused_by_its_line(row: str) -> None:
+    with pytest.raises(Invalid, match="Line 3"):
+        exchange.compare(f"slug,name\nstorage,Storage\n{row}\n")
 
 
 def test_an_export_changes_nothing_when_it_comes_back(admin_user: User, mim: User, page_as: Knock) -> None:

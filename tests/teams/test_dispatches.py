@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from incidents.intake import Problem
+from incidents.intake import FileRefused, Problem
 from incidents.intake.dispatches import DUBLIN_FIRE, DispatchMapping, mapping_from, read
 from incidents.lifecycle import Kind, Severity
 from incidents.models import Incident, TeamPage
@@ -137,6 +137,52 @@ def test_minutes_may_stand_for_a_time() -> None:
     assert dispatch.arrived_at == at("10:02:30")
 
 
+def test_seconds_may_stand_for_a_time() -> None:
+    seconds = PLAIN.replace('arrived = "there"', "[seconds]\n" + 'arrived = "there"')
+    pasts, told = plain(
+        "1,A,2026-03-02 10:00,270", "2,A,2026-03-02 10:00,1e12", "3,A,2026-03-02 10:00,x", mapping=seconds
+    )
+    assert pasts["1"].dispatches[0].arrived_at == at("2026-03-02T10:04:30")
+    assert told == {
+        "2, line 3": "refused: there '1e12' is no number of seconds.",
+        "3, line 4": "refused: there 'x' is no number of seconds.",
+    }
+
+
+@pytest.mark.parametrize(
+    ("content", "change"),
+    [
+        ("call;unit;sent;there\n1;Köln;2026-03-02 10:00;2026-03-02 10:04\n".encode(), ""),
+        ("call\tunit\tsent\tthere\r\n1\tKöln\t2026-03-02 10:00\t2026-03-02 10:04\r\n".encode("utf-8-sig"), ""),
+        ("call,unit,sent,there\n1,Köln,2026-03-02 10:00,2026-03-02 10:04\n".encode("latin-1"), 'encoding = "latin-1"'),
+        ("call,unit,sent,there\n1,Köln,02/03/2026 10:00,02/03/2026 10:04\n".encode(), "%d/%m/%Y %H:%M"),
+        (b"Call, Unit ,SENT,there\n1,K\xc3\xb6ln,2026-03-02T11:00+01:00,2026-03-02T10:04Z\n", "iso"),
+    ],
+    ids=["semicolons", "tabs and a byte order mark", "latin-1", "day first", "iso, other letter case"],
+)
+def test_a_mapping_reads_files_of_many_shapes(content: bytes, change: str) -> None:
+    mapping = PLAIN.replace("%Y-%m-%d %H:%M", change) if change and "=" not in change else f"{change}\n{PLAIN}"
+    pasts, told = reading(content, mapping_from(mapping))
+    [dispatch] = pasts["1"].dispatches
+    assert (dispatch.team_name, dispatch.paged_at, dispatch.arrived_at, told) == (
+        "Köln", at("2026-03-02T10:00"), at("2026-03-02T10:04"), {}
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b"call,unit,sent\n1,A,2026-03-02 10:00\n", "Columns are missing: there"),
+        ("call,unit,sent,there\n1,A,2026-03-02 10:00,\n2,Köln,,\n".encode("latin-1"), "Line 3 is not UTF-8"),
+        (b"", "empty"),
+        (b"a,b\n1,2\n", "names no column of this format"),
+    ],
+)
+def test_a_file_that_cannot_be_read_says_where(content: bytes, told: str) -> None:
+    with pytest.raises(FileRefused, match=told):
+        reading(content, mapping_from(PLAIN))
+
+
 def test_alarm_levels_are_translated_and_unknown_ones_told() -> None:
     leveled = PLAIN.replace('arrived = "there"', 'alarm_level = "there"\n[alarm_levels]\n2 = "box2"\n3 = "box3"')
     pasts, said = plain("7,A,2026-03-02 10:00,3", "7,B,2026-03-02 10:00,2", "8,A,2026-03-02 10:00,9", mapping=leveled)
@@ -157,6 +203,7 @@ def test_days_without_an_hour_are_told() -> None:
         (PLAIN + 'come = "x"', "columns.come"),
         (PLAIN.replace('"plain"', '"plain"\nzone = "Mars/Base"'), "time zone that does not exist"),
         (PLAIN.replace('"plain"', '"plain"\nalarm_level = "box9"'), "alarm_level"),
+        (PLAIN.replace('"plain"', '"plain"\nencoding = "hex"'), "no encoding of texts"),
     ],
 )
 def test_a_mapping_that_cannot_be_says_what_is_wrong(text: str, told: str) -> None:
