@@ -26,6 +26,8 @@ class SpecField(forms.JSONField):
     def to_python(self, value: Any) -> Any:
         try:
             return super().to_python(value)
+        except ValidationError as error:
+            raise ValidationError(_where_it_breaks(value)) from error
         except (RecursionError, ValueError):
             raise ValidationError("This JSON is nested too deeply, or has numbers too long.") from None
 
@@ -39,6 +41,14 @@ class SpecField(forms.JSONField):
         if value is None or isinstance(value, InvalidJSONInput):
             return value
         return json.dumps(value, ensure_ascii=False, indent=2)
+
+
+def _where_it_breaks(text: str) -> str:
+    try:
+        json.loads(text)
+    except json.JSONDecodeError as error:
+        return f"Line {error.lineno}, column {error.colno}: this is no JSON ({error.msg})."
+    return "Enter a valid JSON."
 
 
 #: Each says what it means, an example, and who sees it.

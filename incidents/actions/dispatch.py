@@ -37,7 +37,8 @@ def page_team(
     if not team.is_active:
         raise TeamNotDispatchable(field="team")
     contact = clean_text(contact_name, field="contact_name", max_length=200) or team.on_call_contact
-    user = user or team.member_called(contact)
+    if user is None and (user := team.member_called(contact)):
+        contact = user.name
     waiting = current.team_pages.waiting().filter(team=team).first()
     page = (
         _page_again(waiting)

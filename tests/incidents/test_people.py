@@ -168,7 +168,7 @@ def test_a_contact_called_like_a_member_is_that_member(incident: Incident, mim: 
     kim, other = UserFactory(email="kim@example.com", display_name="Kim Park"), UserFactory(display_name="Sam")
     team = team_of(kim)
     page = actions.page_team(incident, team, contact_name=typed, stamp=stamp(mim))
-    assert page.user == kim
+    assert (page.user, page.contact_name) == (kim, "Kim Park")
     assert actions.page_team(incident, team_of(kim), contact_name=other.display_name, stamp=stamp(mim)).user is None
 
 
