@@ -188,7 +188,7 @@ class AudienceFilter(admin.SimpleListFilter):
 
 class LedgerAdmin(FindsULID):
     ulid_fields = ("pk", "incident")
-    list_select_related = ("incident",)
+    list_select_related: ClassVar[tuple[str, ...]] = ("incident",)
     show_full_result_count = False
     list_per_page = 50
 

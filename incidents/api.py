@@ -73,7 +73,7 @@ from incidents.viewing import (
     with_marks,
 )
 from majorops.lib.errors import DomainError, Invalid
-from majorops.lib.fields import Body, Text
+from majorops.lib.fields import Body, Shown, Text
 from majorops.lib.paging import PAGE_PARAMETERS, NewestFirst, StrictFilters, check_query
 from majorops.lib.problems import camel
 from majorops.lib.times import to_millisecond
@@ -508,7 +508,7 @@ class OnePage(Door):
     """Base of what a paged team, or the incident manager for it, says about the page."""
 
     permission_classes = [READS]
-    serializer_class = TeamPageShown
+    serializer_class: type[Shown] = TeamPageShown
 
     def page(self) -> TeamPage:
         # Void rows too: a tap on a page that was open before an undo counts on what replaced the row.

@@ -310,6 +310,12 @@ DEEDS: dict[str, tuple[str, Prepare, Callable[[Incident], bool], str]] = {
         lambda i: i.team_pages.get().arrived_at == at("12:24") and i.team_pages.get().arrival_source == "observed",
         "Database on the bridge",
     ),
+    "wrong-team": (
+        "pages/{page}/wrong-team",
+        lambda i: {"reason": "It is the network"},
+        lambda i: not i.team_pages.exists(),
+        "Wrong team: Database",
+    ),
     "role": (
         "role",
         lambda i: {"role": "mim", "who": "mim@example.com"},
@@ -408,6 +414,7 @@ REFUSED = [
     ("page", {"team": "nobody", "contact_name": "Kept"}, 422, "There is no team nobody.", "Kept"),
     ("acknowledge", {"happened": "12:10"}, 422, "is before paged", "12:10"),
     ("arrive", {"happened": "12:10"}, 422, "is before paged", "12:10"),
+    ("wrong-team", {"reason": ""}, 422, "reason is needed", ""),
     ("role", {"role": "leader", "who": "Kept Nobody"}, 422, "Nobody here is called Kept Nobody", "Kept Nobody"),
     ("role", {"role": "leader", "who": ""}, 422, "Say who takes the role", ""),
     ("resolve", {"summary": "", "happened": "12:59"}, 422, "Write the summary", "12:59"),
