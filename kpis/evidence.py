@@ -78,7 +78,8 @@ class Standing:
     age: of the newest fact. expected_every: how often one should come; it may be twice as old. None: no cadence is
     expected, so silence is no fault. proxy: what is measured in place of what the KPI names. reproduced: whether the
     last re-run gave the same result; None before the first. overridden: a person's value stands where the rows say
-    `rows_say`. parts: the KPIs it is made of that have a doubt of this sort themselves.
+    `rows_say`. earlier_version: the one that computed it, where another formula has been published since. parts: the
+    KPIs it is made of that have a doubt of this sort themselves.
     """
 
     age: timedelta | None = None
@@ -88,6 +89,7 @@ class Standing:
     reproduced: bool | None = None
     overridden: bool = False
     rows_say: float | None = None
+    earlier_version: int | None = None
     parts: tuple[str, ...] = ()
 
     @property
@@ -196,6 +198,9 @@ def _passing(standing: Standing) -> Iterator[Reason]:
     if standing.overridden:
         rows = "" if standing.rows_say is None else f" The rows say {standing.rows_say:g}."
         yield Reason("override", f"A stated value stands in place of the computed one.{rows}")
+    if standing.earlier_version is not None:
+        words = f"It was computed by version {standing.earlier_version}; another formula has been published since."
+        yield Reason("earlier_version", words)
     if standing.proxy:
         yield Reason("proxy", f"It measures something else in its place: {standing.proxy}.")
     if standing.review_due:
@@ -207,7 +212,7 @@ def _passing(standing: Standing) -> Iterator[Reason]:
 
 
 #: The codes of those reasons.
-PASSING = frozenset({"stale", "override", "proxy", "review_due", "not_reproduced"})
+PASSING = frozenset({"stale", "override", "earlier_version", "proxy", "review_due", "not_reproduced"})
 _DOUBTS = frozenset({"claim_without_rows", "contradicted", "low_n", "low_coverage", "low_confidence", "parts_missing"})
 _NO_INSTRUMENT = frozenset({"no_formula", "formula_invalid", "no_instrument", "never_received"})
 

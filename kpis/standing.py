@@ -6,7 +6,7 @@ are asked once for all KPIs. Neither writes anything; the label stored with the 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -18,7 +18,7 @@ from kpis.evidence import Evidence, Reason, Standing, Verdict, at_present
 from kpis.formulas import references_in
 from kpis.formulas.kinds import Recency
 from kpis.formulas.language import Rows
-from kpis.models import CLAIMS, KpiDefinition, KpiObservation, KpiRun, RunOutcome
+from kpis.models import CLAIMS, KpiDefinition, KpiDefinitionVersion, KpiObservation, KpiRun, RunOutcome
 from kpis.sources import expected_every
 from majorops.lib.errors import Invalid
 
@@ -29,13 +29,15 @@ def verdict_now(observation: KpiObservation, definition: KpiDefinition, now: dat
 
 
 class Standings:
-    """What holds of these KPIs beside their rows at `now`. Three queries, however many KPIs and figures."""
+    """What holds of these KPIs beside their rows at `now`. Three queries, however many KPIs and figures; one more once
+    a formula was changed."""
 
     def __init__(self, definitions: Iterable[KpiDefinition], now: datetime) -> None:
         self.now = now
         self._known = _with_parts(definitions)
         self._failed = not_reproduced(self._known)
         self._shadows: dict[str, float | None] | None = None
+        self._earlier: dict[str, int] | None = None
 
     def verdict(self, observation: KpiObservation) -> Verdict:
         """The stored label, renewed. A figure made without rows (not saved, or of an unknown KPI) keeps its own."""
@@ -44,6 +46,9 @@ class Standings:
             standing = replace(standing, age=self.now - observation.last_fact_at)
         if observation.source in CLAIMS and observation.pk in self._rows_say():
             standing = replace(standing, overridden=True, rows_say=self._rows_say()[observation.pk])
+        if observation.source not in CLAIMS:  # a stated value comes of no formula
+            earlier = self._earlier_versions().get(observation.definition_version_id)
+            standing = replace(standing, earlier_version=earlier)
         return at_present(stored_verdict(observation), standing)
 
     def of(self, slug: str) -> Standing:
@@ -66,6 +71,11 @@ class Standings:
         found = [self._expected_every(part) for part in parts] or [_cadence(definition)]
         return min((each for each in found if each is not None), default=None)
 
+    def _earlier_versions(self) -> dict[str, int]:
+        if self._earlier is None:
+            self._earlier = _superseded(self._known.values())
+        return self._earlier
+
     def _rows_say(self) -> dict[str, float | None]:
         """claim -> what the newest run would have said in its place, where it had anything to say."""
         if self._shadows is None:
@@ -73,6 +83,15 @@ class Standings:
             newest = dict(rows.values_list("claim_id", "value"))
             self._shadows = {claim: value for claim, value in newest.items() if value is not None}
         return self._shadows
+
+
+def _superseded(definitions: Collection[KpiDefinition]) -> dict[str, int]:
+    """The number of each version whose formula is no longer the one that runs. No query while none has changed."""
+    changed = [definition.slug for definition in definitions if definition.current_version > 1]
+    if not changed:
+        return {}
+    rows = KpiDefinitionVersion.objects.filter(definition__in=changed, version__lt=F("definition__current_version"))
+    return dict(rows.values_list("pk", "version"))
 
 
 def stored_verdict(observation: KpiObservation) -> Verdict:

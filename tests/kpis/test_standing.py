@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -11,6 +12,7 @@ from django.urls import reverse
 from typer.testing import CliRunner
 
 from accounts.models import User
+from kpis.actions import Edit, Editor, publish, running_of, save
 from kpis.cli import app
 from kpis.compute import backfill
 from kpis.models import KpiDefinition, KpiObservation
@@ -74,6 +76,18 @@ def test_a_review_that_is_due_lowers_the_label_and_a_review_restores_it(mttr: Kp
 def test_a_proxy_says_what_it_measures_instead(mttr: KpiDefinition) -> None:
     mttr.proxy_for = "time to close the ticket"
     assert codes(mttr) == ["proxy"]
+
+
+def test_a_figure_of_an_earlier_formula_says_so_until_it_is_computed_anew(mttr: KpiDefinition) -> None:
+    edit = Edit({}, replace(running_of(mttr), spec={**mttr.spec, "windows": ["all"]}), None)
+    editor = Editor(None, TOMORROW)
+    save(mttr, edit, editor, reason="One window")
+    publish(mttr, editor, reason="One window")
+    mttr.refresh_from_db()
+    (reason,) = verdict_now(overall(), mttr, TOMORROW).reasons
+    assert reason.words == "It was computed by version 1; another formula has been published since."
+    backfill(mttr, as_of=TOMORROW)
+    assert codes(mttr) == []
 
 
 def test_a_kpi_that_is_made_of_a_doubted_one_is_doubted(mttr: KpiDefinition) -> None:
