@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -69,8 +69,36 @@ def record(
     reason: str = "",
 ) -> AuditEvent:
     """One event. Who did it is `by`, else the request's sender, else MajorOps itself. Never pass a secret."""
+    told = _event(action, request=request, by=by, obj=obj, before=before, after=after, reason=reason)
+    told.save(force_insert=True)
+    return told
+
+
+def record_made(
+    action: Action | str,
+    made: Iterable[tuple[Model, Mapping[str, Any]]],
+    *,
+    by: User | Service | ActorKind | None,
+    request: HttpRequest | None = None,
+    reason: str = "",
+) -> None:
+    """An event for each of many things that came into being at once, with what it says; all in one statement."""
+    told = (_event(action, request=request, by=by, obj=obj, after=after, reason=reason) for obj, after in made)
+    AuditEvent.objects.bulk_create(told)
+
+
+def _event(
+    action: Action | str,
+    *,
+    request: HttpRequest | None,
+    by: User | Service | ActorKind | None,
+    obj: Model | None,
+    reason: str,
+    before: Mapping[str, Any] | None = None,
+    after: Mapping[str, Any] | None = None,
+) -> AuditEvent:
     kind, actor_id, actor_name = _actor(request, by)
-    return AuditEvent.objects.create(
+    return AuditEvent(
         at=timezone.now(),
         action=str(action),
         actor_kind=kind,

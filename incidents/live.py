@@ -29,7 +29,7 @@ from incidents.executive import exec_context
 from incidents.logbook import Entry, Reader, as_written
 from incidents.models import Incident, TimelineEvent
 from incidents.viewing import audience_for, incidents_for, people_named
-from majorops.lib.prepared import MOMENT, ROW, VIEWER, ask
+from majorops.lib.prepared import MOMENT, ROW, VIEWER, Blank, ask
 from majorops.lib.visibility import readable, visible
 
 #: Each is a partial `incidents/_<name>.html` whose root element has the id `live-<name>`.
@@ -124,7 +124,7 @@ def written_since(state: State, person: User) -> dict[str, str]:
     They are for the eye: sent ahead of the blocks, which take far longer to draw and say the same. So entries that
     belong elsewhere are left to those: back-dated ones, and what corrects or undoes an older one.
     """
-    blanks = {VIEWER: person.pk, ROW: state.incident.pk, MOMENT: newest_of(state.standing)}
+    blanks: dict[Blank, Blank | None] = {VIEWER: person.pk, ROW: state.incident.pk, MOMENT: newest_of(state.standing)}
     rows = ask(_written_after, Rights.of(person), blanks=blanks)
     events = [TimelineEvent.from_db(state.incident._state.db, _COLUMNS, row) for row in rows]
     reader, incident = Reader(person, audience_for(person, state.incident)), state.incident

@@ -17,7 +17,17 @@ from django.http import HttpRequest
 from accounts import audit
 from accounts.audit import Action
 from accounts.models import User
-from kpis.definitions import DESCRIPTIVE, RUNNING, audience_of, check_spec, save_version, targets_of
+from kpis.definitions import (
+    DESCRIPTIVE,
+    RUNNING,
+    add,
+    audience_of,
+    check_spec,
+    kpi_shapes,
+    save_version,
+    shape_of,
+    targets_of,
+)
 from kpis.errors import EditedMeanwhile, NothingToPublish
 from kpis.models import (
     DefinitionStatus,
@@ -109,14 +119,48 @@ def create(slug: str, edit: Edit, editor: Editor, *, reason: str = "Created") ->
 
     Raises Invalid for a slug that is taken, a formula that cannot run, or targets that contradict each other.
     """
-    if edit.running is None:
-        raise Invalid("A new definition needs its formula in words and its units.", field="formula")
+    definition = _new(slug, edit, DefinitionStatus.DRAFT, editor.now)
     if KpiDefinition.objects.filter(pk=slug).exists():
-        raise Invalid(f"There is a KPI {slug} already. Change that one, or choose another slug.", field="slug")
-    told = {**edit.described, "formula": edit.running.formula, "units": edit.running.units}
-    definition = KpiDefinition(slug=slug, status=DefinitionStatus.DRAFT, created_at=editor.now, **told)
+        raise _taken(slug)
     definition.save(force_insert=True)
     return save(definition, replace(edit, described={}), editor, reason=reason)
+
+
+@transaction.atomic
+def create_in_force(edits: Mapping[str, Edit], editor: Editor, *, reason: str) -> None:
+    """Many new definitions by slug that run at once, each in its first version; parts stand before what they make up.
+
+    All of them or none. Raises Invalid as `create` does.
+    """
+    known, rows, targets = kpi_shapes(), list[KpiDefinition](), list[KpiTarget]()
+    for slug, edit in edits.items():
+        if slug in known:
+            raise _taken(slug)
+        row = _new(slug, edit, DefinitionStatus.ACTIVE, editor.now)
+        row.spec = edit.running.spec if edit.running else None
+        if row.spec is not None:
+            check_spec(row.spec, row.units, slug=slug, audience=audience_of(row), kpis=known)
+        check(edit.targets or ())
+        known[slug] = shape_of(row)
+        rows.append(row)
+        targets += _target_rows(row, edit.targets or ())
+    versions = add(rows, targets, by=editor.person, reason=_reason(reason), now=editor.now)
+    told = ((version.definition, {"version": version.number, **contents(version)}) for version in versions)
+    audit.record_made(
+        Action.KPI_DEFINITION_CHANGE, told, by=editor.person, request=editor.request, reason=_reason(reason)
+    )
+
+
+def _taken(slug: str) -> Invalid:
+    return Invalid(f"There is a KPI {slug} already. Change that one, or choose another slug.", field="slug")
+
+
+def _new(slug: str, edit: Edit, status: DefinitionStatus, now: datetime) -> KpiDefinition:
+    """Not yet stored, and without its formula."""
+    if edit.running is None:
+        raise Invalid("A new definition needs its formula in words and its units.", field="formula")
+    told = {**edit.described, "formula": edit.running.formula, "units": edit.running.units}
+    return KpiDefinition(slug=slug, status=status, created_at=now, **told)
 
 
 @transaction.atomic
@@ -267,10 +311,14 @@ def _set_targets(definition: KpiDefinition, targets: Sequence[Stated]) -> None:
     if sorted(map(_key, targets_of(definition))) == sorted(_key(rendered(target)) for target in targets):
         return
     definition.targets.all().delete()
-    KpiTarget.objects.bulk_create(
+    KpiTarget.objects.bulk_create(_target_rows(definition, targets))
+
+
+def _target_rows(definition: KpiDefinition, targets: Sequence[Stated]) -> list[KpiTarget]:
+    return [
         KpiTarget(definition=definition, **{name: getattr(target, name) for name in Stated.__slots__})
         for target in targets
-    )
+    ]
 
 
 def _key(target: Mapping[str, object]) -> str:

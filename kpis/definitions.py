@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from django.db import transaction
+from django.db.models import prefetch_related_objects
 
 from accounts.models import User
 from kpis.catalog import BUILT_IN, BuiltIn
@@ -30,14 +32,25 @@ DESCRIPTIVE = (
     "proxy_for",
     "status",
 )
+#: The number of a first version, and its minor.
+FIRST = (1, 0)
 
 
-def check_spec(spec: object, units: str, *, slug: str | None = None, audience: str | None = None) -> Formula:
+def check_spec(
+    spec: object,
+    units: str,
+    *,
+    slug: str | None = None,
+    audience: str | None = None,
+    kpis: Mapping[str, KpiShape] | None = None,
+) -> Formula:
     """The formula `spec` states. Raises Invalid with the path of what is wrong as its field.
 
     `slug` and `audience` are those of the KPI itself: it must not be made of itself, nor show what fewer may see.
+    `kpis` are those it may be made of; by default all that are stored.
     """
-    kpis = kpi_shapes() if references_in(spec) else {}
+    if kpis is None:
+        kpis = kpi_shapes() if references_in(spec) else {}
     try:
         formula = parse(spec, sources=SHAPES, kpis=kpis, slug=slug, visibility=audience)
     except FormulaError as error:
@@ -65,10 +78,10 @@ def audience_of(definition: KpiDefinition) -> str:
 
 def kpi_shapes() -> dict[str, KpiShape]:
     """What a formula that is made of KPIs must know of them, in one query."""
-    return {definition.slug: _shape(definition) for definition in KpiDefinition.objects.all()}
+    return {definition.slug: shape_of(definition) for definition in KpiDefinition.objects.all()}
 
 
-def _shape(definition: KpiDefinition) -> KpiShape:
+def shape_of(definition: KpiDefinition) -> KpiShape:
     group_by = definition.spec.get("group_by") if isinstance(definition.spec, dict) else None
     return KpiShape(
         slug=definition.slug,
@@ -93,14 +106,49 @@ def save_version(
     A new formula, spec or unit is a new version; anything else is a minor one of the same version, and the numbers
     that were computed stay those of the version.
     """
-    stands = _as_it_stands(definition)
+    stands = as_it_stands(definition)
     last = definition.versions.first()
     if last and stands == {name: getattr(last, name) for name in stands}:
         return None
-    number, minor = _next_number(last, stands)
-    version = KpiDefinitionVersion.objects.create(
+    version = _version(definition, _next_number(last, stands), stands, by=by, reason=reason, now=now)
+    version.save(force_insert=True)
+    KpiDefinition.objects.filter(pk=definition.pk).update(current_version=version.version)
+    definition.current_version = version.version
+    return version
+
+
+@transaction.atomic
+def add(
+    definitions: Sequence[KpiDefinition],
+    targets: Sequence[KpiTarget],
+    *,
+    by: User | None,
+    reason: str,
+    now: datetime,
+) -> list[KpiDefinitionVersion]:
+    """Stores new definitions and their targets, each definition in its first version: one statement for each table."""
+    for definition in definitions:
+        definition.current_version = FIRST[0]
+    KpiDefinition.objects.bulk_create(definitions)
+    KpiTarget.objects.bulk_create(targets)
+    prefetch_related_objects(definitions, "targets")
+    versions = [_version(each, FIRST, as_it_stands(each), by=by, reason=reason, now=now) for each in definitions]
+    return KpiDefinitionVersion.objects.bulk_create(versions)
+
+
+def _version(
+    definition: KpiDefinition,
+    number: tuple[int, int],
+    stands: Mapping[str, object],
+    *,
+    by: User | None,
+    reason: str,
+    now: datetime,
+) -> KpiDefinitionVersion:
+    version, minor = number
+    return KpiDefinitionVersion(
         definition=definition,
-        version=number,
+        version=version,
         minor=minor,
         spec_sha256=hashlib.sha256(json.dumps(definition.spec, sort_keys=True).encode()).hexdigest(),
         changed_by=by,
@@ -108,37 +156,41 @@ def save_version(
         reason=reason,
         **stands,
     )
-    KpiDefinition.objects.filter(pk=definition.pk).update(current_version=version.version)
-    definition.current_version = version.version
-    return version
 
 
 def _next_number(last: KpiDefinitionVersion | None, stands: dict[str, object]) -> tuple[int, int]:
     if last is None:
-        return 1, 0
+        return FIRST
     if any(getattr(last, name) != stands[name] for name in RUNNING):
         return last.version + 1, 0
     return last.version, last.minor + 1
 
 
-def _as_it_stands(definition: KpiDefinition) -> dict[str, object]:
+def as_it_stands(definition: KpiDefinition) -> dict[str, object]:
+    """What a version of it would say, by column."""
     snapshot = {name: getattr(definition, name) for name in DESCRIPTIVE}
     running = {name: getattr(definition, name) for name in RUNNING}
     return {**running, "snapshot": {**snapshot, "targets": targets_of(definition)}}
 
 
+@transaction.atomic
 def create_missing(now: datetime) -> list[str]:
     """Creates the built-in definitions whose slug is missing. What administrators changed stays as it is."""
     known = set(KpiDefinition.objects.values_list("slug", flat=True))
     missing = [built_in for built_in in BUILT_IN if built_in.slug not in known]
-    for built_in in missing:
-        _create(built_in, now)
-    return [built_in.slug for built_in in missing]
+    rows = {built_in.slug: _row(built_in, now) for built_in in missing}
+    targets = [
+        KpiTarget(definition=rows[built_in.slug], operator=operator, value=value, **({key: value_of} if key else {}))
+        for built_in in missing
+        for key, value_of, operator, value in built_in.targets
+    ]
+    if missing:
+        add([*rows.values()], targets, by=None, reason="Built in", now=now)
+    return [*rows]
 
 
-@transaction.atomic
-def _create(built_in: BuiltIn, now: datetime) -> None:
-    definition = KpiDefinition.objects.create(
+def _row(built_in: BuiltIn, now: datetime) -> KpiDefinition:
+    return KpiDefinition(
         slug=built_in.slug,
         name=built_in.name,
         description=built_in.description,
@@ -152,8 +204,3 @@ def _create(built_in: BuiltIn, now: datetime) -> None:
         review_cadence=built_in.review_cadence,
         created_at=now,
     )
-    KpiTarget.objects.bulk_create(
-        KpiTarget(definition=definition, operator=operator, value=value, **({key: value_of} if key else {}))
-        for key, value_of, operator, value in built_in.targets
-    )
-    save_version(definition, by=None, reason="Built in", now=now)

@@ -266,7 +266,16 @@ def _from_zip(name: str, content: bytes) -> list[Any]:
 
 
 def document(told: object) -> Document:
-    """The definition that a file states. Raises Invalid with the path of what is wrong."""
+    """The definition that a file states, with a formula that can run. Raises Invalid with the path of what is wrong."""
+    made = said(told)
+    if made.running.spec is not None:
+        audience = audience_of(_row(made))
+        check_spec(made.running.spec, made.running.units, slug=made.slug, audience=audience)
+    return made
+
+
+def said(told: object) -> Document:
+    """The same, whatever its formula says."""
     if not isinstance(told, dict):
         raise Invalid("A definition is an object with slug, name, formula and so on.", field="")
     if unknown := sorted(str(name) for name in {*told} - {*FIELDS}):
@@ -302,17 +311,18 @@ def _jsonable(spec: object) -> object:
 
 
 def _check(made: Document) -> None:
-    """Field by field as the admin form would, the targets among themselves, and the formula."""
-    told = {"slug": made.slug, **made.described, "formula": made.running.formula, "units": made.running.units}
-    row = KpiDefinition(**told)
+    """Field by field as the admin form would, and the targets among themselves."""
     try:
-        row.clean_fields(exclude=["spec"])
+        _row(made).clean_fields(exclude=["spec"])
     except ValidationError as error:
         name, sentences = next(iter(error.message_dict.items()))
         raise Invalid(f"{name}: {' '.join(sentences)}", field=name) from None
     check(made.targets)
-    if made.running.spec is not None:
-        check_spec(made.running.spec, made.running.units, slug=made.slug, audience=audience_of(row))
+
+
+def _row(made: Document) -> KpiDefinition:
+    told = {"slug": made.slug, **made.described, "formula": made.running.formula, "units": made.running.units}
+    return KpiDefinition(**told)
 
 
 # --- What an import would do ---

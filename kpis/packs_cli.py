@@ -12,13 +12,15 @@ import typer
 from django.utils import timezone
 
 from kpis.actions import Editor
-from kpis.packs import files, install
+from kpis.definitions import RUNNING
+from kpis.packs import files, install, standing
+from kpis.packs.standing import State
 from majorops.lib.errors import Invalid
 from majorops.lib.manner import next_step
 from majorops.lib.terminal import Listing, can_be_tried, listing
 
 if TYPE_CHECKING:
-    from kpis.packs.install import Done
+    from kpis.packs.standing import Done
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Packs of KPIs: look, install, compare, retire.")
 AsJson = Annotated[bool, typer.Option("--json", help="JSON on stdout.")]
@@ -35,7 +37,7 @@ def list_packs() -> Listing:
     found = [
         {"pack": pack.slug, "kpis": len(list(pack.entries)), "startedOn": str(row.started_on) if row else None}
         for pack in files.every()
-        for row in [install.in_force(pack)]
+        for row in [standing.in_force(pack)]
     ]
     return Listing(found, _pack_line, "One of them: mim pack show PACK")
 
@@ -80,13 +82,13 @@ def diff(pack: PackName) -> Listing:
 
     Example: mim pack diff success-tracker
     """
-    found = install.compare(files.pack(pack), now=timezone.now())
-    return Listing([_told(each) for each in found if each.state != "same"], _difference, _summary(found))
+    found = standing.compare(files.pack(pack), now=timezone.now())
+    rows = [_told(each) | {"changes": _changes(each)} for each in found if each.state != "same"]
+    return Listing(rows, lambda row: "\n    ".join((_line(row, pack), *row["changes"])), _summary(found))
 
 
-def _difference(row: Mapping[str, Any]) -> str:
-    names = f" ({', '.join(row['fields'])})" if row["fields"] else ""
-    return f"{row['what']} {row['key']}: {row['state']}{names}"
+def _changes(done: Done) -> list[str]:
+    return [line for change in done.changes for line in f"{change.name}: {change}".splitlines()]
 
 
 @app.command("install")
@@ -99,7 +101,7 @@ def install_pack(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Installs a pack. What is there already stays; what differs from the files is told.
+    """Installs a pack. What is there already stays; what differs from the files is told, and `update` takes it over.
 
     Example: mim pack install engineering-impact --start 2026-03-02
     """
@@ -108,9 +110,31 @@ def install_pack(
     if as_json:
         typer.echo(json.dumps([_told(each) for each in found]))
         return
-    for each in found:
-        _tell(each)
-    typer.echo(_summary(found))
+    _tell(found, pack)
+    next_step("mim kpi backfill --all")
+
+
+@app.command()
+@can_be_tried
+def update(
+    pack: PackName,
+    only: Annotated[
+        list[str] | None,
+        typer.Argument(help="KPIs and kinds to take over alone, also if somebody changed them here."),
+    ] = None,
+    reason: Annotated[str, typer.Option(help="Why; the version history keeps it.")] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Takes over what the files of a pack say by now, as new versions. What somebody changed here stays unless named.
+
+    Example: mim pack update engineering-impact --reason "Lead time counts merged requests only" --dry-run
+    """
+    editor = Editor(None, timezone.now())
+    found = install.update(files.pack(pack), editor, reason=reason, only=only or ())
+    if as_json:
+        typer.echo(json.dumps([_told(each) for each in found if each.state != "same"]))
+        return
+    _tell(found, pack)
     next_step("mim kpi backfill --all")
 
 
@@ -129,14 +153,14 @@ def retire(
 
 
 @app.command()
-def document() -> None:
-    """The table of every inventory row with its KPI, as Markdown.
+def document(pack: Annotated[str, typer.Argument(help="Everything about this pack.")] = "") -> None:
+    """The table of every inventory row with its KPI, or the page of one pack, as Markdown.
 
-    Example: mim pack document > docs/packs.md
+    Example: mim pack document engineering-impact > docs/packs/engineering-impact.md
     """
-    from kpis.packs.inventory import document as written
+    from kpis.packs import guide, inventory
 
-    typer.echo(written(), nl=False)
+    typer.echo(guide.page(files.pack(pack)) if pack else inventory.document(), nl=False)
 
 
 def _day(text: str) -> date | None:
@@ -150,10 +174,23 @@ def _told(done: Done) -> dict[str, object]:
     return {"what": done.what, "key": done.key, "state": str(done.state), "fields": [one.name for one in done.changes]}
 
 
-def _tell(done: Done) -> None:
-    if done.state in ("differs", "retired"):
-        names = ", ".join(change.name for change in done.changes)
-        typer.echo(f"{done.what} {done.key}: {done.state}{f' ({names})' if names else ''}; it stays as it is")
+def _tell(found: list[Done], pack: str) -> None:
+    for done in found:
+        if done.state in (State.DIFFERS, State.RETIRED, State.OUTDATED, State.UPDATED):
+            typer.echo(_line(_told(done), pack))
+    typer.echo(_summary(found))
+
+
+def _line(row: Mapping[str, Any], pack: str) -> str:
+    is_computed_anew = row["what"] == "kpi" and any(name in RUNNING for name in row["fields"])
+    becomes = {
+        "differs": "; it stays as it is",
+        "retired": "; it stays as it is",
+        "outdated": f"; mim pack update {pack} takes it over",
+        "updated": f"; recompute with mim kpi backfill --kpi {row['key']}" if is_computed_anew else "; done",
+    }
+    names = f" ({', '.join(row['fields'])})" if row["fields"] else ""
+    return f"{row['what']} {row['key']}: {row['state']}{names}{becomes.get(row['state'], '')}"
 
 
 def _summary(found: list[Done]) -> str:

@@ -306,7 +306,7 @@ def _catalogued(
         if row.window == headline and len(row.dims) == 1 and set(row.dims.items()) <= named
     ]
     all_time = next((figure for figure in figures[1:] if figure.window == _WINDOWS["all"]), None)
-    review, is_due = _review(definition, now)
+    review, is_due = review_in_words(definition, now)
     return Catalogued(
         definition=definition,
         targets=[target_in_words(target, definition.units) for target in targets],
@@ -324,7 +324,8 @@ def is_average(definition: KpiDefinition) -> bool:
     return isinstance(calc, dict) and calc.get("agg") == "avg"
 
 
-def _review(definition: KpiDefinition, now: datetime) -> tuple[str, bool]:
+def review_in_words(definition: KpiDefinition, now: datetime) -> tuple[str, bool]:
+    """`never reviewed`, `due in 12 days`, `overdue by 3 days`; and whether it is overdue."""
     due_at = definition.review_due_at
     if due_at is None:
         return "never reviewed", False

@@ -225,7 +225,14 @@ def scorecard(request: HttpRequest, name: str = "") -> HttpResponse:
         card = scorecards.opened(name, user, request.GET.get("window"), now)
     except DomainError as error:
         return refusal(request, error)
-    context = {"card": card, "title": scorecards.TITLES[card.name], "tabs": tabs, "spans": scorecards.SPANS, "now": now}
+    context = {
+        "card": card,
+        "sections": card.sections,
+        "title": scorecards.TITLES[card.name],
+        "tabs": tabs,
+        "spans": scorecards.SPANS,
+        "now": now,
+    }
     return render(request, "kpis/scorecard.html", context)
 
 

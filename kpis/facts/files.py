@@ -262,23 +262,27 @@ GIT_LOG = "git log --numstat --date=iso-strict --pretty=format:'commit %H%nAutho
 
 
 def git_log(file: Iterable[str], repo: str) -> Numbered:
-    """Two facts of each commit: that it came, and how many lines it changed. Authors become aliases."""
+    """Two facts of each commit: that it came, and how many lines it changed; and one of each day with a commit.
+    Authors become aliases."""
     commit: dict[str, str] = {}
     changed: list[tuple[int, int]] = []
+    days: set[str] = set()
     number = 0
     for line in file:
         text = line.rstrip("\n")
         if match := re.fullmatch(r"commit ([0-9a-f]{7,64})(?: .*)?", text):
-            yield from _commit(number, commit, changed, repo)
+            yield from _commit(number, commit, changed, repo, days)
             number, commit, changed = number + 1, {"sha": match[1]}, []
         elif match := re.fullmatch(r"(Author|AuthorDate|Date|Committed|CommitDate): +(.*)", text):
             commit.setdefault(match[1], match[2])
         elif match := re.fullmatch(r"(\d+|-)\t(\d+|-)\t.*", text):  # "-" for binary files
             changed.append((int(match[1]) if match[1] != "-" else 0, int(match[2]) if match[2] != "-" else 0))
-    yield from _commit(number, commit, changed, repo)
+    yield from _commit(number, commit, changed, repo, days)
 
 
-def _commit(number: int, commit: Mapping[str, str], changed: list[tuple[int, int]], repo: str) -> Numbered:
+def _commit(
+    number: int, commit: Mapping[str, str], changed: list[tuple[int, int]], repo: str, days: set[str]
+) -> Numbered:
     if not commit:
         return
     authored = commit.get("AuthorDate") or commit.get("Date")
@@ -295,6 +299,10 @@ def _commit(number: int, commit: Mapping[str, str], changed: list[tuple[int, int
     lines = {"added": sum(one for one, _ in changed), "deleted": sum(two for _, two in changed), "files": len(changed)}
     told = {"kind": "code_contribution", "occurredAt": at, "payload": {**about, **lines}}
     yield number, {**told, "key": f"lines:{repo}:{commit['sha']}"}
+    if (day := at[:10]) not in days:
+        days.add(day)
+        of_day = {"kind": "commit_day", "occurredAt": at, "payload": {"repo": repo, "day": day}}
+        yield number, {**of_day, "key": f"commit_day:{repo}:{day}"}
 
 
 def _git_time(text: str) -> str:

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import Any
@@ -60,16 +60,33 @@ def define(kind: Kind, *, by: User | None, reason: str, now: datetime) -> FactKi
     check_change(kind)
     changed = FactKind(pk=kind.key, version=row.version + 1 if row else 1, changed_at=now, **kind.columns)
     changed.save(force_insert=row is None)
-    FactKindVersion.objects.create(
-        kind=changed,
-        version=changed.version,
+    _version(changed, kind, by, reason, now).save()
+    registry.forget()
+    return changed
+
+
+@transaction.atomic
+def define_missing(wanted: Sequence[Kind], *, by: User | None, reason: str, now: datetime) -> list[str]:
+    """Those of the kinds that are not there, each in its first version. What is there stays as it is."""
+    known = set(FactKind.objects.filter(pk__in=[kind.key for kind in wanted]).values_list("key", flat=True))
+    missing = {kind.key: kind for kind in wanted if kind.key not in known}
+    if missing:
+        rows = [FactKind(pk=kind.key, version=1, changed_at=now, **kind.columns) for kind in missing.values()]
+        FactKind.objects.bulk_create(rows)
+        FactKindVersion.objects.bulk_create(_version(row, missing[row.key], by, reason, now) for row in rows)
+        registry.forget()
+    return [*missing]
+
+
+def _version(row: FactKind, kind: Kind, by: User | None, reason: str, now: datetime) -> FactKindVersion:
+    return FactKindVersion(
+        kind=row,
+        version=row.version,
         snapshot=kind.columns,
         changed_by=by,
         changed_at=now,
         reason=reason[:200] or "Defined",
     )
-    registry.forget()
-    return changed
 
 
 def check_change(kind: Kind) -> None:
@@ -93,11 +110,7 @@ def create_missing(now: datetime) -> list[str]:
     """Defines the built-in kinds that are not there. What administrators changed stays as it is."""
     from kpis.facts.standard import EVERY_BUILT_IN
 
-    known = set(FactKind.objects.values_list("key", flat=True))
-    missing = [kind for kind in EVERY_BUILT_IN if kind.key not in known]
-    for kind in missing:
-        define(kind, by=None, reason="Built in", now=now)
-    return [kind.key for kind in missing]
+    return define_missing(EVERY_BUILT_IN, by=None, reason="Built in", now=now)
 
 
 def _check(kind: Kind) -> None:

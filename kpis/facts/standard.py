@@ -71,6 +71,12 @@ STANDARD: tuple[Kind, ...] = (
         "commit",
         "sha",
     ),
+    Kind(
+        "commit_day",
+        "Somebody committed to a repository on a day; one fact for each such day.",
+        {"repo": _NAMED, "day": _NAMED},
+        _OWNER,
+    ),
     Kind("alert.fired", "An alert began to fire.", _ALERT, "Operations", "alert", "fingerprint"),
     Kind("alert.resolved", "An alert stopped firing.", _ALERT, "Operations", "alert", "fingerprint"),
     Kind(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from django.db import transaction
@@ -88,9 +89,7 @@ def register(
     now: datetime,
 ) -> Subject:
     """A thing of a declared sort, with its attributes; what is registered already is changed. Raises Invalid."""
-    sort = SubjectType.objects.filter(pk=type).first()
-    if sort is None:
-        raise UnknownSubject(f"There is no sort of subject {type!a}. Declare it first.", field="type")
+    sort = _sort(type)
     check_key(key)
     cleaned = clean_attributes(sort, attributes or {})
     row, _ = Subject.objects.update_or_create(
@@ -100,6 +99,39 @@ def register(
         create_defaults={"attributes": cleaned, "name": name, "is_active": is_active, "first_seen_at": now},
     )
     return row
+
+
+@dataclass(frozen=True, slots=True)
+class Thing:
+    """One to be registered."""
+
+    key: str
+    name: str
+    attributes: Mapping[str, object]
+
+
+@transaction.atomic
+def register_missing(type: str, things: Sequence[Thing], *, now: datetime) -> list[str]:
+    """The keys of those things of a declared sort that were not there. Raises Invalid."""
+    known = _known(type, {thing.key for thing in things})
+    missing = {thing.key: thing for thing in things if thing.key not in known}
+    if missing:
+        sort = _sort(type)
+        Subject.objects.bulk_create(_row(sort, thing, now) for thing in missing.values())
+    return [*missing]
+
+
+def _row(sort: SubjectType, thing: Thing, now: datetime) -> Subject:
+    check_key(thing.key)
+    attributes = clean_attributes(sort, thing.attributes)
+    return Subject(type=sort, key=thing.key, name=thing.name, attributes=attributes, first_seen_at=now)
+
+
+def _sort(type: str) -> SubjectType:
+    found = SubjectType.objects.filter(pk=type).first()
+    if found is None:
+        raise UnknownSubject(f"There is no sort of subject {type!a}. Declare it first.", field="type")
+    return found
 
 
 def check_key(key: str) -> None:

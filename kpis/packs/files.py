@@ -130,7 +130,7 @@ class TableRow:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """KPIs side by side. `kind`: cells | ladder | steps | days."""
+    """KPIs side by side. `kind`: cells | ladder | steps | days | weeks."""
 
     slug: str
     title: str

@@ -1,35 +1,38 @@
 """Puts a pack into the database, through the writers that everything else goes through. All of it, or nothing.
 
-What is there already stays as it is: a difference is told, never mended. Undone it is by retiring its KPIs.
+Installing only adds: what is there already stays as it is, and a difference is told. `update` takes differences over,
+as new versions with a reason. Undone a pack is by retiring its KPIs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Collection, Iterator
+from dataclasses import replace
 from datetime import UTC, date, datetime, time
-from enum import StrEnum
 
 from django.db import transaction
 
-from kpis.actions import Edit, Editor, bring_back, create, publish, retire
+from kpis.actions import Edit, Editor, bring_back, create_in_force, publish, retire, save
 from kpis.claims import Claim, record_claim
-from kpis.differences import FieldChange, differences
-from kpis.exchange import document, document_of
+from kpis.exchange import said
 from kpis.facts import kinds, subjects
-from kpis.facts.kinds import Kind
-from kpis.models import (
-    DefinitionStatus,
-    FactKind,
-    KpiDefinition,
-    ObservationSource,
-    OnFirstSight,
-    PackInstall,
-    Subject,
-    SubjectType,
-)
+from kpis.facts.subjects import Thing
+from kpis.models import DefinitionStatus, KpiDefinition, ObservationSource, OnFirstSight, PackInstall, SubjectType
 from kpis.packs.files import Entry, Pack, Printed
+from kpis.packs.standing import (
+    KIND_CAME,
+    Done,
+    State,
+    compare,
+    definitions_beside,
+    definitions_stored,
+    in_force,
+    kinds_beside,
+    kpi_came,
+)
 from majorops.lib.errors import DomainError, Invalid
+from majorops.lib.text import clean_text
 
 #: A printed figure is trusted like any claim that nobody stands behind.
 PRINTED = 0.4
@@ -39,29 +42,6 @@ class NotInstalled(DomainError):
     """This pack is not installed. Install it with: mim pack install"""
 
     code = "pack_not_installed"
-
-
-class State(StrEnum):
-    NEW = "new"
-    SAME = "same"
-    DIFFERS = "differs"
-    RETIRED = "retired"
-    BACK = "brought back"
-
-
-@dataclass(frozen=True, slots=True)
-class Done:
-    """What stands in the database of one thing that the pack has."""
-
-    #: kind | kpi | sort | subject | claim
-    what: str
-    key: str
-    state: State
-    changes: tuple[FieldChange, ...] = ()
-
-
-def in_force(pack: Pack) -> PackInstall | None:
-    return PackInstall.objects.filter(pack=pack.slug, retired_at=None).first()
 
 
 @transaction.atomic
@@ -81,18 +61,26 @@ def install(pack: Pack, editor: Editor, *, start: date | None = None, with_claim
         PackInstall.objects.create(
             pack=pack.slug, started_on=began, installed_at=editor.now, installed_by=editor.person
         )
-    done = [*(_kind(kind, editor) for kind in pack.kinds), *_registered(pack, editor)]
-    done += [_definition(entry, began, editor, pack, came_back) for entry in pack.in_order]
+    done = [*_kinds(pack, editor), *_registered(pack, editor), *_definitions(pack, began, editor, came_back)]
     return [*done, *(_claim(each, editor) for each in (pack.printed if with_claims else ()))]
 
 
-def compare(pack: Pack, *, now: datetime) -> list[Done]:
-    """The same of kinds and definitions, without writing anything."""
-    stored = in_force(pack)
-    began = stored.started_on if stored else now.date()
-    kept = {row.slug: row for row in _stored(pack)}
-    found = [_standing_kind(kind) for kind in pack.kinds]
-    return [*found, *(_standing(entry, began, kept.get(entry.slug)) for entry in pack.in_order)]
+@transaction.atomic
+def update(pack: Pack, editor: Editor, *, reason: str, only: Collection[str] = ()) -> list[Done]:
+    """What the files say by now becomes a new version of each KPI and kind that nobody changed here. `only` names those
+    to take over alone, changed here or not. What is new in the files is installed. Raises NotInstalled, Invalid."""
+    stored, reason = in_force(pack), clean_text(reason, field="reason", max_length=200, required=True)
+    if stored is None:
+        raise NotInstalled
+    chosen = _chosen(compare(pack, now=editor.now), only)
+    for kind in pack.kinds:
+        if ("kind", kind.key) in chosen:
+            kinds.define(kind, by=editor.person, reason=f"{KIND_CAME}: {reason}", now=editor.now)
+    done = install(pack, editor)
+    for entry in pack.in_order:
+        if ("kpi", entry.slug) in chosen:
+            _take_over(entry, stored.started_on, editor, f"{kpi_came(pack)}: {reason}")
+    return [chosen.get((each.what, each.key), each) for each in done]
 
 
 @transaction.atomic
@@ -103,12 +91,7 @@ def remove(pack: Pack, editor: Editor, *, reason: str) -> list[str]:
         raise NotInstalled
     stored.retired_at = editor.now
     stored.save(update_fields=["retired_at"])
-    return [row.slug for row in _stored(pack) if retire(row, editor, reason=reason)]
-
-
-def _stored(pack: Pack) -> Iterator[KpiDefinition]:
-    slugs = [entry.slug for entry in pack.entries]
-    yield from KpiDefinition.objects.filter(slug__in=slugs).prefetch_related("targets").order_by("slug")
+    return [slug for slug, row in definitions_stored(pack).items() if retire(row, editor, reason=reason)]
 
 
 def _bring_back(pack: Pack, editor: Editor) -> set[str]:
@@ -116,24 +99,15 @@ def _bring_back(pack: Pack, editor: Editor) -> set[str]:
     if not PackInstall.objects.filter(pack=pack.slug).exists():
         return set()
     reason = f"Pack {pack.slug} installed again"
-    return {row.slug for row in _stored(pack) if bring_back(row, editor, reason=reason)}
+    return {slug for slug, row in definitions_stored(pack).items() if bring_back(row, editor, reason=reason)}
 
 
 # --- Kinds and subjects ---
 
 
-def _standing_kind(kind: Kind) -> Done:
-    row = FactKind.objects.filter(pk=kind.key).first()
-    if row is None:
-        return Done("kind", kind.key, State.NEW)
-    changes = tuple(differences(kinds.columns_of(row), kind.columns))
-    return Done("kind", kind.key, State.DIFFERS if changes else State.SAME, changes)
-
-
-def _kind(kind: Kind, editor: Editor) -> Done:
-    found = _standing_kind(kind)
-    if found.state is State.NEW:
-        kinds.define(kind, by=editor.person, reason="Came with a pack", now=editor.now)
+def _kinds(pack: Pack, editor: Editor) -> list[Done]:
+    found = list(kinds_beside(pack))
+    kinds.define_missing(pack.kinds, by=editor.person, reason=KIND_CAME, now=editor.now)
     return found
 
 
@@ -148,43 +122,55 @@ def _registered(pack: Pack, editor: Editor) -> Iterator[Done]:
                 on_first_sight=OnFirstSight.REFUSE,
             )
             yield Done("sort", key, State.NEW)
+    for sort, things in _things(pack).items():
+        yield from (Done("subject", key, State.NEW) for key in subjects.register_missing(sort, things, now=editor.now))
+
+
+def _things(pack: Pack) -> dict[str, list[Thing]]:
+    """What its checklists list, by sort."""
+    found: dict[str, list[Thing]] = defaultdict(list)
     for listed in pack.checklists:
-        known = set(Subject.objects.filter(type=listed.type).values_list("key", flat=True))
-        for key, name in listed.items.items():
-            if key not in known:
-                subjects.register(listed.type, key, attributes=listed.attributes, name=name, now=editor.now)
-                yield Done("subject", key, State.NEW)
+        found[listed.type] += [Thing(key, name, listed.attributes) for key, name in listed.items.items()]
+    return found
 
 
 # --- Definitions ---
 
 
-def _standing(entry: Entry, start: date, row: KpiDefinition | None) -> Done:
-    if row is None:
-        return Done("kpi", entry.slug, State.NEW)
-    if row.status == DefinitionStatus.RETIRED:
-        return Done("kpi", entry.slug, State.RETIRED)
-    wanted = document_as_told(entry, start)
-    changes = tuple(differences(document_of(row).content(), wanted))
-    return Done("kpi", entry.slug, State.DIFFERS if changes else State.SAME, changes)
+def _definitions(pack: Pack, start: date, editor: Editor, came_back: Collection[str]) -> list[Done]:
+    found = list(definitions_beside(pack, start))
+    new = {done.key for done in found if done.state is State.NEW}
+    edits = {entry.slug: _edit(entry, start) for entry in pack.in_order if entry.slug in new}
+    if edits:
+        create_in_force(edits, editor, reason=kpi_came(pack))
+    is_back = {done.key for done in found if done.key in came_back and done.state is State.SAME}
+    return [replace(done, state=State.BACK) if done.key in is_back else done for done in found]
 
 
-def document_as_told(entry: Entry, start: date) -> dict[str, object]:
-    """The definition of the files in the form of a stored one."""
-    return document(entry.definition(start)).content()
+def _edit(entry: Entry, start: date) -> Edit:
+    made = said(entry.definition(start))
+    return Edit(made.described, made.running, made.targets)
 
 
-def _definition(entry: Entry, start: date, editor: Editor, pack: Pack, came_back: set[str]) -> Done:
-    row = KpiDefinition.objects.prefetch_related("targets").filter(pk=entry.slug).first()
-    if row is not None:
-        found = _standing(entry, start, row)
-        is_back = entry.slug in came_back and found.state is State.SAME
-        return Done("kpi", entry.slug, State.BACK) if is_back else found
-    made = document(entry.definition(start))
-    reason = f"Pack {pack.slug}"
-    create(made.slug, Edit(made.described, made.running, made.targets), editor, reason=reason)
-    publish(KpiDefinition.objects.get(pk=made.slug), editor, reason=reason)
-    return Done("kpi", entry.slug, State.NEW)
+def _chosen(found: list[Done], only: Collection[str]) -> dict[tuple[str, str], Done]:
+    """What is to be taken over, by what it is and its key. Raises Invalid for a name that is not of the pack."""
+    if strange := sorted({*only} - {done.key for done in found}):
+        raise Invalid(f"{strange[0]!a} is no KPI and no kind of this pack. Look with: mim pack diff", field="only")
+    is_chosen = {State.OUTDATED, State.DIFFERS} if only else {State.OUTDATED}
+    return {
+        (done.what, done.key): replace(done, state=State.UPDATED)
+        for done in found
+        if done.state in is_chosen and (not only or done.key in only)
+    }
+
+
+def _take_over(entry: Entry, start: date, editor: Editor, reason: str) -> None:
+    row = KpiDefinition.objects.get(pk=entry.slug)
+    try:
+        if save(row, _edit(entry, start), editor, reason=reason).draft is not None:
+            publish(row, editor, reason=reason)
+    except Invalid as error:
+        raise Invalid(f"{entry.slug}: {error.message} Nothing was updated.", field=error.field) from None
 
 
 # --- Printed figures ---

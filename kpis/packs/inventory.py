@@ -1,4 +1,7 @@
-"""The inventory of the source documents: each numbered row, and what stands for it here: docs/packs.md."""
+"""The inventory of the source documents: each numbered row, and what stands for it here: docs/packs.md.
+
+The page of one pack is made by kpis/packs/guide.py.
+"""
 
 from __future__ import annotations
 
@@ -7,14 +10,19 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 
+from kpis import health, self_measurement
 from kpis.catalog import BUILT_IN
 from kpis.facts.standard import EVERY_BUILT_IN
 from kpis.formulas import references_in
 from kpis.packs.files import FACT, FOLDER, Entry, every, sources_in
 from kpis.packs.sessions import OPENED
 
-#: Kinds that this platform itself can send: adapters and importers, the pages of the control centre, the checklists.
-SENT_HERE = {kind.key for kind in EVERY_BUILT_IN} | {OPENED, "milestone.done", "team.formed"}
+#: Kinds that this platform itself can send: adapters and importers, the pages of the control centre, the checklists,
+#: the sample of its own requests, and `mim health check`.
+SENT_HERE = {kind.key for kind in EVERY_BUILT_IN} | {
+    *(OPENED, "milestone.done", "team.formed"),
+    *(self_measurement.KIND, health.KIND, "incident_detected", "incident_resolved"),
+}
 #: What formulas read beside facts.
 _OWN = {"decisions", "subjects"}
 
@@ -84,6 +92,8 @@ def _document() -> Iterator[str]:
     yield "Made from the files under `kpis/packs/`; do not edit. Write it anew with `mim pack document`."
     yield ""
     yield from _counts(known)
+    yield ""
+    yield f"One page for each: {', '.join(f'[{pack.title.lower()}](packs/{pack.slug}.md)' for pack in every())}."
     yield ""
     yield "| Row | In the source | KPI | Computed as | Evidence in a new installation |"
     yield "|---|---|---|---|---|"

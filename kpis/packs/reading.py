@@ -29,7 +29,7 @@ from kpis.models import (
     Subject,
 )
 from kpis.packs.files import FACT, Checklist, Entry, Group, Pack, day_of, sources_in
-from kpis.reading import Shown, is_average, shown, target_in_words, with_unit
+from kpis.reading import Shown, is_average, review_in_words, shown, target_in_words, with_unit
 from kpis.standing import Standings
 from kpis.targets import State, judge, standing
 from kpis.viewing import figures_of, renewed
@@ -64,6 +64,8 @@ class Row:
     missing: tuple[str, ...]
     weights: tuple[Weight, ...] = ()
     value: float | None = None
+    #: When somebody last looked at the definition, and when that is due again.
+    reviewed: str = ""
 
     @property
     def use(self) -> str:
@@ -183,7 +185,14 @@ def _row(
         missing=silent.of(definition.spec, known),
         weights=tuple(_weights(definition, values, known)),
         value=figure.value,
+        reviewed=_reviewed(definition, now),
     )
+
+
+def _reviewed(definition: KpiDefinition, now: datetime) -> str:
+    words, _ = review_in_words(definition, now)
+    last = definition.last_reviewed_at
+    return f"reviewed {last.day} {last:%b %Y}, {words}" if last else words
 
 
 def in_order(targets: Iterable[KpiTarget]) -> list[KpiTarget]:

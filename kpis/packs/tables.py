@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
 
-from django.db.models import F, Min, QuerySet, Window
+from django.conf import settings
+from django.db.models import F, Min, Q, QuerySet, Window
 from django.db.models.functions import RowNumber
 
 from accounts.models import User
@@ -26,10 +28,13 @@ from kpis.viewing import renewed
 from majorops.lib.visibility import visible
 
 DAYS = 14
+WEEKS = 4
+_DAY = timedelta(days=1)
 NOT_SHOWN = "Not shown to you, or retired."
 NO_KPI = "No KPI measures it."
 NO_GROUP = "Nothing told of it yet."
 NO_DAY = "Nothing stored for that day."
+NO_WEEK = "Nothing stored for that week."
 BEFORE = "Nobody measured by then."
 
 _Dims = tuple[tuple[str, str], ...]
@@ -69,7 +74,7 @@ class Grid:
 def grids(told: Opened, viewer: User, now: datetime) -> list[Grid]:
     """Every table of the pack. The same few queries however many cells there are."""
     figures = _Figures.read(told, viewer, now)
-    makers = {"cells": _cells, "ladder": _ladder, "days": _days}
+    makers = {"cells": _cells, "ladder": _ladder, "days": _days, "weeks": _weeks}
     return [
         _steps(table, told, viewer) if table.kind == "steps" else makers[table.kind](table, figures)
         for table in told.pack.tables
@@ -97,18 +102,20 @@ class _Figures:
         standings = Standings([rows[slug].kpi for slug in wanted], now)
         stored = visible(KpiObservation.objects.current().rollups(), viewer).filter(kpi__in=list(wanted))
         newest = [renewed(each, standings) for each in _newest(stored, ["kpi", "window", "dims_key"])]
-        since = datetime.combine(now.astimezone(UTC).date() - timedelta(days=DAYS), time(), UTC)
-        recent = stored.filter(timestamp__gt=since).order_by("timestamp", "id").defer("inputs", "metadata")
+        zone = ZoneInfo(settings.MAJOROPS_REPORTING_ZONE)
+        today = now.astimezone(zone).date()
+        recent = stored.filter(_recent(told.pack.tables, datetime.combine(today, time(), zone)))
+        recent = recent.order_by("timestamp", "id").defer("inputs", "metadata")
         return cls(
             rows,
             {(each.kpi_id, _key(each.dims)): each for each in newest if each.window == wanted[each.kpi_id]},
             {
-                (each.kpi_id, _key(each.dims), _day_of(each)): each
+                (each.kpi_id, _key(each.dims), _day_of(each, zone)): each
                 for each in recent  # the newest of a day comes last
                 if each.window == wanted[each.kpi_id]
             },
-            _first_days(),
-            now.astimezone(UTC).date(),
+            _first_days(zone),
+            today,
         )
 
     def cell(self, slug: str, dims: Mapping[str, str]) -> Cell:
@@ -123,16 +130,24 @@ class _Figures:
 
     def on(self, day: date, slug: str, dims: Mapping[str, str]) -> Cell:
         """The figure that a night stored about a day."""
+        return self._stored([day], slug, dims, NO_DAY)
+
+    def in_week(self, monday: date, slug: str) -> Cell:
+        """The last figure that a night stored about a day of that week."""
+        return self._stored([monday + day * _DAY for day in range(6, -1, -1)], slug, {}, NO_WEEK)
+
+    def _stored(self, days: Sequence[date], slug: str, dims: Mapping[str, str], nothing: str) -> Cell:
+        """Of the first of the days that has a figure."""
         row = self.rows.get(slug)
         if row is None:
             return self._absent(slug)
         if row.missing:
             return Cell(words.UNKNOWN, _needs(row.missing), slug)
-        figure = self.days.get((slug, _key(dims), day))
-        if figure is None:
-            return Cell(words.UNKNOWN, NO_DAY, slug)
-        is_early = any(self.first.get(name, date.max) > day for name in self._kinds(row.kpi))
-        return Cell(words.UNKNOWN, BEFORE, slug) if is_early else _shown(figure, row)
+        told = next((day for day in days if (slug, _key(dims), day) in self.days), None)
+        if told is None:
+            return Cell(words.UNKNOWN, nothing, slug)
+        is_early = any(self.first.get(name, date.max) > told for name in self._kinds(row.kpi))
+        return Cell(words.UNKNOWN, BEFORE, slug) if is_early else _shown(self.days[slug, _key(dims), told], row)
 
     def targets(self, slugs: str) -> Cell:
         """The targets of a KPI; of several, each with its name."""
@@ -182,14 +197,21 @@ def _key(dims: Mapping[str, str | None]) -> _Dims:
     return tuple(sorted((name, value or "") for name, value in dims.items()))
 
 
-def _day_of(figure: KpiObservation) -> date:
+def _recent(tables: Iterable[Table], midnight: datetime) -> Q:
+    """The figures of the last days; of what stands in tables by week, of the last weeks."""
+    weekly = _named([table for table in tables if table.kind == "weeks"])
+    days, weeks = midnight - DAYS * _DAY, midnight - 7 * WEEKS * _DAY
+    return Q(timestamp__gt=days) | Q(kpi__in=sorted(weekly), timestamp__gt=weeks)
+
+
+def _day_of(figure: KpiObservation, zone: ZoneInfo) -> date:
     """A figure of midnight is about the day that then ended."""
-    return (figure.timestamp - timedelta(microseconds=1)).astimezone(UTC).date()
+    return (figure.timestamp - timedelta(microseconds=1)).astimezone(zone).date()
 
 
-def _first_days() -> dict[str, date]:
+def _first_days(zone: ZoneInfo) -> dict[str, date]:
     rows = Fact.objects.order_by().values_list("kind_id").annotate(Min("occurred_at"))
-    return {kind: first.astimezone(UTC).date() for kind, first in rows}
+    return {kind: first.astimezone(zone).date() for kind, first in rows}
 
 
 def _overall(row: Row) -> Cell:
@@ -286,3 +308,15 @@ def _days(table: Table, figures: _Figures) -> Grid:
         for row in rows
     )
     return Grid(table, tuple(column.title for column in table.columns), tuple(lines))
+
+
+def _weeks(table: Table, figures: _Figures) -> Grid:
+    """A column for each of the last weeks, this one last, then the targets."""
+    monday = figures.today - figures.today.weekday() * _DAY
+    mondays = [monday - 7 * back * _DAY for back in range(WEEKS - 1, -1, -1)]
+    titles = [*(f"Week of {each.day} {each:%b}" for each in mondays[:-1]), "This week", "Targets"]
+    lines = (
+        Line(row.title, (*(figures.in_week(each, row.kpi) for each in mondays), figures.targets(row.kpi)))
+        for row in table.rows
+    )
+    return Grid(table, tuple(titles), tuple(lines))

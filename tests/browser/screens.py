@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.client import HTTPConnection
@@ -82,9 +82,16 @@ SHOTS = [
     Shot("pack-claims", "executive", "/packs/engineering-impact/claims", "What may be claimed, by its evidence."),
     Shot("pack-roadmap", "executive", "/packs/engineering-impact/roadmap", "What must be measured by when."),
     Shot("case-study", "executive", "/packs/engineering-impact/case-study", "Before and after, where both have proof."),
+    Shot("centre", "mim", "/packs/operator-control-centre/", "What operators are measured by."),
     Shot("pulse", "mim", "/pulse", "Ops Pulse: the day at a glance, for a screen on the wall too."),
     Shot("anomalies", "mim", "/anomalies/", "Landing pages that behave oddly, and who looks after them."),
     Shot("assign", "mim", "/anomalies/{anomaly}", "A decision about one of them."),
+    Shot(
+        "tracker", "mim", "/packs/success-tracker/", "A programme of twelve weeks: its score, and what it is made of."
+    ),
+    Shot("tracker-tables", "mim", "/packs/success-tracker/tables", "The same KPIs side by side."),
+    Shot("tracker-checklists", "mim", "/packs/success-tracker/checklists", "The milestones of each week."),
+    Shot("tracker-roadmap", "mim", "/packs/success-tracker/roadmap", "Twelve weeks, and what is due by when."),
     Shot("pack-kpi", "mim", "/kpis/deployment-success-rate", "A KPI that is computed from facts, by repository."),
     Shot("kpi-alerts", "mim", "/kpi-alerts/", "Rules that watch KPIs: what fires, and who looks after it."),
     Shot("reports", "mim", "/reports/", "Reports stand as they were made."),
@@ -140,10 +147,53 @@ print(json.dumps({
 }))
 """
 
+#: The demo has no programme; for its pictures one began three weeks ago.
+TRACKED = """
+from datetime import timedelta
+from django.utils import timezone
+from kpis.actions import Editor
+from kpis.facts import ingest
+from kpis.packs import files
+from kpis.packs.install import install
+from majorops.lib.times import iso, to_millisecond
+NOW = to_millisecond(timezone.now())
+BEGAN = NOW - timedelta(days=24)
+install(files.pack("success-tracker"), Editor(None, BEGAN), start=BEGAN.date())
+TOLD = []
+def tell(kind, days, subject="", **payload):
+    at = iso(NOW - timedelta(days=days))
+    TOLD.append({"kind": kind, "occurredAt": at, "payload": payload, **({"subject": subject} if subject else {})})
+for week in range(4):
+    days = 23.5 - 7 * week
+    scores = {"compliance": 46, "performance": 78, "operational": 84} | ({"business_value": 31} if week else {})
+    for category, score in scores.items():
+        tell("category.score", days, category=category, score=score + 4 * week)
+    controls = {"authentication": 14, "authorization": 11, "api_security": 9, "encryption": 8, "rate_limiting": 6}
+    for control, score in controls.items():
+        tell("security.control", days, control=control, score=score + week)
+    teams = {"security": 9, "compliance": 11, "infrastructure": 10, "financial": 6, "integration": 5}
+    for place, (team, points) in enumerate(teams.items()):
+        tell("story.planned", days - 0.1, team=team, points=points + 4)
+        tell("story.completed", days - 0.2, team=team, points=points + week)
+        tell("ci.coverage", days - 0.3, team=team, suite="unit", percent=64 + 5 * week + 2 * place)
+for number, (category, severity) in enumerate((("xss", "high"), ("dependency", "high"), ("configuration", "medium"))):
+    tell("scan.finding", 1.5, finding_id=str(number), category=category, severity=severity, state="open")
+LAWS = {"tcpa": ("calling_hours", "dnc_check", "opt_out"), "gdpr": ("encryption_at_rest", "consent")}
+for law, requirements in LAWS.items():
+    for place, requirement in enumerate(requirements):
+        tell("control.status", 2, law=law, requirement=requirement, percent=85 - 20 * place)
+for key in ("week-1-1", "week-1-2", "week-1-3", "week-2-1", "week-2-2"):
+    tell("milestone.done", 12, subject=key, done=True)
+for key in ("security-lead", "security-engineers", "security-environment", "compliance-lead"):
+    tell("team.formed", 15, subject=key, done=True)
+REPORT = ingest.append_events(enumerate(TOLD, start=1), source="demo", now=NOW)
+assert not REPORT.errors, REPORT.errors[0]
+"""
+
 
 @contextmanager
-def demo(folder: Path) -> Iterator[tuple[str, dict[str, str]]]:
-    """The demo at an address of its own, and where its pages are."""
+def demo(folder: Path) -> Iterator[tuple[str, dict[str, str], Callable[..., str]]]:
+    """The demo at an address of its own, where its pages are, and how to run more in it."""
     import json
 
     environment = {
@@ -168,7 +218,7 @@ def demo(folder: Path) -> Iterator[tuple[str, dict[str, str]]]:
             asked.request("GET", "/healthz")
             asked.getresponse().read()
             asked.close()
-            yield f"http://127.0.0.1:{port}", places
+            yield f"http://127.0.0.1:{port}", places, run
         finally:
             server.send_signal(signal.SIGTERM)
             server.wait(20)
@@ -221,9 +271,13 @@ def album() -> str:
 def main(words: list[str]) -> None:
     PICTURES.mkdir(parents=True, exist_ok=True)
     wanted = [shot for shot in SHOTS if not words or any(re.search(word, shot.name) for word in words)]
-    with tempfile.TemporaryDirectory() as folder, demo(Path(folder)) as (url, places), sync_playwright() as playwright:
-        chrome = playwright.chromium.launch(executable_path=chromium(), args=["--no-sandbox"])
-        for shot in wanted:
+    tracked = [shot for shot in wanted if shot.name.startswith("tracker")]
+    with tempfile.TemporaryDirectory() as folder, demo(Path(folder)) as (url, places, run), sync_playwright() as player:
+        chrome = player.chromium.launch(executable_path=chromium(), args=["--no-sandbox"])
+        for shot in sorted(wanted, key=lambda shot: shot in tracked):
+            if tracked and shot is tracked[0]:
+                run("-c", f"import django; django.setup()\n{TRACKED}")
+                run("-c", "from majorops.cli import main; main()", "kpi", "nightly", "--days", "24")
             for look in LOOKS:
                 print(take(chrome, url, shot, look, places).relative_to(ROOT), flush=True)
         chrome.close()

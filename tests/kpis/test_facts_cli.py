@@ -135,13 +135,14 @@ Date:   Mon Mar 2 12:30:00 2026 +0100
 
 def test_a_git_log_tells_of_commits_and_of_lines_and_names_nobody() -> None:
     done = mim("import", "git-log", "--repo", "shop", stdin=LOG)
-    assert "4 read: 4 new" in done.stdout, done.output
+    assert "5 read: 5 new" in done.stdout, done.output
     lines = Fact.objects.filter(kind="code_contribution").order_by("occurred_at").values_list("payload", flat=True)
     assert [(each["added"], each["deleted"], each["files"]) for each in lines] == [(3, 1, 2), (10, 0, 1)]
-    authors = set(Fact.objects.values_list("payload__author", flat=True))
+    assert Fact.objects.get(kind="commit_day").payload == {"repo": "shop", "day": "2026-03-02"}
+    authors = set(Fact.objects.exclude(kind="commit_day").values_list("payload__author", flat=True))
     assert len(authors) == 1
     assert "@" not in authors.pop()
-    assert "4 there already" in mim("import", "git-log", "--repo", "shop", stdin=LOG).stdout
+    assert "5 there already" in mim("import", "git-log", "--repo", "shop", stdin=LOG).stdout
 
 
 # --- Real files ---

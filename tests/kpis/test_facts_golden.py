@@ -76,6 +76,15 @@ def test_g10_shops_that_decide_within_seven_days() -> None:
     assert (found.value, found.numerator, found.denominator) == (25.0, 1, 4)
 
 
+def test_g11_nothing_to_take_a_share_of() -> None:
+    define("deploy.finished", "api_request", "dashboard.session.opened", "health_check", "deployed")
+    shares = ("deployment-success-rate", "error-rate", "activation-rate", "uptime")
+    assert {figure(DEFINITIONS[slug], "2026-03-09T00:00").value for slug in shares} == {None}
+    assert figure(DEFINITIONS["deployment-frequency"], "2026-03-09T00:00").value is None  # never seen
+    send(event("deployed", "2026-01-05T10:00", deploy_id="d", repo="shop", environment="production"))
+    assert figure(DEFINITIONS["deployment-frequency"], "2026-03-09T00:00").value == 0.0  # none in four weeks
+
+
 def test_g14_credentials_within_their_policy() -> None:
     define("key_rotated")
     rows = [("ssh", 90, True), ("token", 30, True), ("never", 30, True), ("old", 30, False)]

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from dataclasses import replace
 from datetime import date, timedelta
 
 import pytest
 from pytest_django import DjangoAssertNumQueries
 
-from accounts.models import User
-from kpis.actions import Edit, Editor, save
+from accounts.models import AuditEvent, User
+from kpis.actions import Edit, Editor, Running, draft_of, save
 from kpis.catalog import BUILT_IN
 from kpis.compute import backfill
 from kpis.facts import decisions, ingest, kinds
 from kpis.models import Decision, DefinitionStatus, Fact, FactKind, KpiDefinition, KpiDefinitionVersion, KpiObservation
-from kpis.packs import files, inventory, reading, sessions
+from kpis.packs import files, guide, inventory, reading, sessions
 from kpis.packs.files import day_of
-from kpis.packs.install import NotInstalled, State, compare, install, remove
+from kpis.packs.install import NotInstalled, install, remove, update
+from kpis.packs.standing import Done, State, compare
 from kpis.targets import Stated
 from majorops.lib.errors import Invalid
 from tests.cast import Knock
@@ -62,6 +64,15 @@ def test_every_kpi_of_a_pack_stands_in_the_inventory_at_its_row() -> None:
 
 def test_the_printed_table_is_the_one_that_the_files_give() -> None:
     assert (ROOT / "docs" / "packs.md").read_text(encoding="utf-8") == inventory.document()
+
+
+@pytest.mark.parametrize("pack", [CENTRE, IMPACT, TRACKER], ids=lambda pack: pack.slug)
+def test_each_pack_has_a_page_of_its_own_with_pictures(pack: files.Pack) -> None:
+    page = ROOT / "docs" / "packs" / f"{pack.slug}.md"
+    assert page.read_text(encoding="utf-8") == guide.page(pack)
+    pictures = re.findall(r"\(\.\./screens/([a-z-]+\.png)\)", guide.page(pack))
+    assert len(pictures) == 12
+    assert [name for name in pictures if not (ROOT / "docs" / "screens" / name).exists()] == []
 
 
 def test_no_slug_and_no_kind_is_in_two_packs_otherwise() -> None:
@@ -149,6 +160,106 @@ def test_installing_is_all_or_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(Invalid, match="There is no KPI"):
         install(TRACKER, EDITOR, start=START)
     assert (KpiDefinition.objects.count(), FactKind.objects.filter(pk="call").count()) == (before, 0)
+
+
+def test_installing_costs_little(django_assert_max_num_queries: DjangoAssertNumQueries) -> None:
+    """A query for each KPI was once not enough; the test suite installs packs hundreds of times."""
+    with django_assert_max_num_queries(65):
+        install(TRACKER, EDITOR, start=START)
+
+
+def test_each_kpi_has_one_version_and_one_entry_in_the_audit_trail() -> None:
+    install(CENTRE, EDITOR, start=START)
+    slugs = [entry.slug for entry in CENTRE.entries]
+    versions = KpiDefinitionVersion.objects.filter(definition__in=slugs)
+    assert {(each.number, each.reason, each.snapshot["status"]) for each in versions} == {
+        ("1", "Pack operator-control-centre", "active")
+    }
+    told = AuditEvent.objects.filter(object_id__in=slugs)
+    assert (versions.count(), sorted(told.values_list("object_id", flat=True))) == (len(slugs), sorted(slugs))
+    assert told[0].after["spec"] == KpiDefinition.objects.get(pk=told[0].object_id).spec
+
+
+# --- Newer files ---
+
+
+def newer(pack: files.Pack, slug: str, **told: object) -> files.Pack:
+    """The pack as its files might say later."""
+
+    def entry(each: files.Entry) -> files.Entry:
+        return replace(each, told={**each.told, **told}) if each.slug == slug else each
+
+    return replace(pack, groups=tuple(replace(one, entries=tuple(map(entry, one.entries))) for one in pack.groups))
+
+
+def found(done: list[Done], key: str) -> Done:
+    return next(each for each in done if each.key == key)
+
+
+LATER = newer(
+    CENTRE, "sla-resolution-time", description="Newer.", spec={**DEFINITIONS["sla-resolution-time"], "group_by": []}
+)
+
+
+def test_newer_files_are_told_and_change_nothing_by_themselves() -> None:
+    install(CENTRE, EDITOR, start=START)
+    told = found(install(LATER, EDITOR), "sla-resolution-time")
+    assert (told.state, {change.name for change in told.changes}) == (State.OUTDATED, {"description", "spec"})
+    assert KpiDefinition.objects.get(pk="sla-resolution-time").description != "Newer."
+
+
+def test_an_update_publishes_newer_files_as_a_version_with_its_reason() -> None:
+    install(CENTRE, EDITOR, start=START)
+    done = update(LATER, EDITOR, reason="Shops are told elsewhere")
+    assert states(done) == Counter(same=len(done) - 1, updated=1)
+    kpi = KpiDefinition.objects.get(pk="sla-resolution-time")
+    assert (kpi.description, kpi.spec["group_by"], kpi.current_version) == ("Newer.", [], 2)  # type: ignore[index]
+    assert kpi.versions.all()[0].reason == "Pack operator-control-centre: Shops are told elsewhere"
+    assert set(states(update(LATER, EDITOR, reason="Again"))) == {"same"}
+    assert found(compare(CENTRE, now=NOW), kpi.slug).state is State.OUTDATED  # the next files find it untouched too
+
+
+def test_what_was_changed_here_is_taken_over_only_by_its_name() -> None:
+    install(CENTRE, EDITOR, start=START)
+    kpi = KpiDefinition.objects.get(pk="sla-resolution-time")
+    save(kpi, Edit({"owner": "Us"}), EDITOR, reason="Ours")
+    assert found(update(LATER, EDITOR, reason="Newer"), kpi.slug).state is State.DIFFERS
+    assert KpiDefinition.objects.get(pk=kpi.slug).owner == "Us"
+    assert found(update(LATER, EDITOR, reason="Newer", only=[kpi.slug]), kpi.slug).state is State.UPDATED
+    assert KpiDefinition.objects.get(pk=kpi.slug).owner != "Us"
+    with pytest.raises(Invalid, match="no KPI and no kind"):
+        update(LATER, EDITOR, reason="Newer", only=["mttr"])
+
+
+def test_a_formula_in_the_making_is_not_lost_to_an_update() -> None:
+    install(CENTRE, EDITOR, start=START)
+    kpi = KpiDefinition.objects.get(pk="sla-resolution-time")
+    save(kpi, Edit(running=Running("Ours.", None, kpi.units)), EDITOR, reason="In the making")
+    assert found(update(LATER, EDITOR, reason="Newer"), kpi.slug).state is State.DIFFERS
+    assert draft_of(kpi) is not None
+
+
+def test_a_kind_is_updated_and_what_is_new_in_the_files_is_installed() -> None:
+    install(replace(CENTRE, groups=CENTRE.groups[:1]), EDITOR, start=START)
+    assert not KpiDefinition.objects.filter(pk="sales-revenue").exists()
+    kind = next(each for each in CENTRE.kinds if each.key == "ga.sessions.anomaly")
+    fields = {**kind.fields, "country": {"type": "string"}}
+    later = replace(
+        CENTRE, kinds=tuple(replace(each, fields=fields) if each is kind else each for each in CENTRE.kinds)
+    )
+    assert found(compare(later, now=NOW), kind.key).state is State.OUTDATED
+    assert found(update(later, EDITOR, reason="By country"), kind.key).state is State.UPDATED
+    row = FactKind.objects.get(pk=kind.key)
+    assert (row.version, "country" in row.fields) == (2, True)
+    assert KpiDefinition.objects.filter(pk="sales-revenue").exists()
+
+
+def test_an_update_needs_a_reason_and_an_installed_pack() -> None:
+    with pytest.raises(NotInstalled):
+        update(CENTRE, EDITOR, reason="Why not")
+    install(CENTRE, EDITOR, start=START)
+    with pytest.raises(Invalid, match="reason is needed"):
+        update(CENTRE, EDITOR, reason=" ")
 
 
 # --- Printed figures ---

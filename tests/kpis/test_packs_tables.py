@@ -151,6 +151,25 @@ def test_a_team_stands_beside_its_plan(tracker: None, mim: User) -> None:
     assert (daily["Points completed"].value, daily["Points planned"].value) == ("12 points", "16 points")
 
 
+def test_velocity_stands_week_by_week(tracker: None, mim: User) -> None:
+    """NOW is a Tuesday: the weeks begin on 16 and 23 February, 2 and 9 March."""
+    for day, points in (("2026-02-25", 9), ("2026-03-04", 14), ("2026-03-09", 3)):
+        send(event("story.completed", f"{day}T08:00", team="security", points=points))
+    for midnight in ("2026-02-23", "2026-03-02", "2026-03-07", "2026-03-09", "2026-03-10"):
+        backfill(KpiDefinition.objects.get(pk="team-velocity-security"), as_of=at(f"{midnight}T00:00"))
+    weeks = row(shown(mim)["velocity-weeks"], "Security")
+    assert [cell.value for cell in weeks.values()] == ["—", "9 points", "14 points", "3 points", ""]
+    assert (weeks["Week of 16 Feb"].why, weeks["Targets"].targets) == ("Nobody measured by then.", ("≥ 14 points",))
+    assert row(shown(mim)["velocity-weeks"], "All teams")["This week"].why == "Nothing stored for that week."
+
+
+def test_days_and_weeks_are_those_of_the_reporting_zone(tracker: None, mim: User, settings: Any) -> None:
+    settings.MAJOROPS_REPORTING_ZONE = "America/Los_Angeles"
+    send(event("violation", "2026-03-08T10:00", violation_id="v1", law="tcpa"))
+    backfill(KpiDefinition.objects.get(pk="compliance-violations-day"), as_of=at("2026-03-09T07:00"))
+    assert row(shown(mim)["daily"], "8 Mar")["Violations"].value == "1 per day"
+
+
 def test_a_step_is_told_by_a_fact(tracker: None, mim: User, executive: User, page_as: Knock) -> None:
     page_as(mim).post("/packs/success-tracker/checklists", {"key": "security-lead", "done": "1"})
     found = row(shown(mim)["formation"], "Security team")
