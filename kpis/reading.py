@@ -16,6 +16,7 @@ from django.db.models.functions import RowNumber
 from accounts.visibility import Viewer
 from incidents import words
 from incidents.lifecycle import Severity
+from kpis.formulas.language import SHARES
 from kpis.models import KpiDefinition, KpiDefinitionVersion, KpiObservation, KpiTarget
 from kpis.standing import Standings
 from kpis.targets import KEYS, Persona, State, Statistic, judge, standing, upcoming
@@ -221,7 +222,8 @@ def _reason(reason: Any) -> str:
 
 
 def _share(figure: KpiObservation) -> str:
-    if figure.numerator is None or figure.denominator is None:
+    """`4 of 5`; of a weighted score nothing, for its numerator is no count."""
+    if figure.units not in SHARES or figure.numerator is None or figure.denominator is None:
         return ""
     return f"{words.number(figure.numerator)} of {words.number(figure.denominator)}"
 

@@ -17,7 +17,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from kpis.exchange import read
+from kpis.exchange import read_ours
 from kpis.facts.kinds import Kind
 from kpis.formulas import references_in
 from majorops.lib.errors import DomainError, Invalid
@@ -207,7 +207,7 @@ def pack(slug: str) -> Pack:
 
 
 def _read(file: Path) -> list[Any]:
-    return read(f"{file.parent.name}/{file.name}", file.read_bytes()) if file.exists() else []
+    return read_ours(file.read_text(encoding="utf-8")) if file.exists() else []
 
 
 def _group(file: Path) -> Group:

@@ -14,6 +14,7 @@ from accounts.models import AuditEvent, User
 from kpis.actions import Edit, Editor, Running, draft_of, save
 from kpis.catalog import BUILT_IN
 from kpis.compute import backfill
+from kpis.exchange import read, read_ours
 from kpis.facts import decisions, ingest, kinds
 from kpis.models import Decision, DefinitionStatus, Fact, FactKind, KpiDefinition, KpiDefinitionVersion, KpiObservation
 from kpis.packs import files, guide, inventory, reading, sessions
@@ -75,6 +76,12 @@ def test_each_pack_has_a_page_of_its_own_with_pictures(pack: files.Pack) -> None
     assert [name for name in pictures if not (ROOT / "docs" / "screens" / name).exists()] == []
 
 
+@pytest.mark.parametrize("file", ["shared/kinds.yaml", "success-tracker/tables.yaml"])
+def test_our_files_say_the_same_to_the_strict_reader(file: str) -> None:
+    path = files.FOLDER / file
+    assert read_ours(path.read_text(encoding="utf-8")) == read(path.name, path.read_bytes())
+
+
 def test_no_slug_and_no_kind_is_in_two_packs_otherwise() -> None:
     slugs = [entry.slug for pack in files.every() for entry in pack.entries]
     assert [slug for slug, count in Counter(slugs).items() if count > 1] == []
@@ -111,10 +118,11 @@ def states(found: list[object]) -> Counter[str]:
     return Counter(str(done.state) for done in found)  # type: ignore[attr-defined]
 
 
-def test_installing_again_changes_nothing() -> None:
-    assert set(states(install(CENTRE, EDITOR, start=START))) == {"new"}
+@pytest.mark.parametrize("pack", [CENTRE, IMPACT, TRACKER], ids=lambda pack: pack.slug)
+def test_installing_again_changes_nothing(pack: files.Pack) -> None:
+    assert set(states(install(pack, EDITOR, start=START))) == {"new"}
     counts = KpiDefinitionVersion.objects.count(), FactKind.objects.count()
-    assert set(states(install(CENTRE, EDITOR))) == {"same"}
+    assert set(states(install(pack, EDITOR))) == {"same"}
     assert (KpiDefinitionVersion.objects.count(), FactKind.objects.count()) == counts
 
 
