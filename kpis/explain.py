@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
@@ -21,6 +21,7 @@ from accounts.visibility import Viewer, may
 from incidents.models import Incident, Milestone, PhaseEntry, PromiseMove, TeamPage
 from incidents.viewing import incidents_for
 from kpis.compute import CLAIMS, inputs_hash, part_figures
+from kpis.compute.drafts import silent_in, unless_silent
 from kpis.compute.store import CREDIT
 from kpis.definitions import check_spec
 from kpis.evaluate import Evaluation, Explained, Measurement, Place, Row, Share, Told, shares, stable
@@ -175,11 +176,13 @@ def _formula(observation: KpiObservation) -> Formula | None:
 
 def _again(observation: KpiObservation, formula: Formula, scope: Scope) -> Explained:
     """The same computation on the rows as they are today."""
-    evaluation = Evaluation(formula, load(source_names(formula), scope), as_of=scope.as_of)
+    tables = load(source_names(formula), scope)
+    evaluation = Evaluation(formula, tables, as_of=scope.as_of)
     if not observation.window:
         return evaluation.explain_subject(observation.subject_key)
     zone = ZoneInfo(settings.MAJOROPS_REPORTING_ZONE)
-    return evaluation.explain(observation.window, observation.dims or None, zone)
+    found = evaluation.explain(observation.window, observation.dims or None, zone)
+    return replace(found, measurement=unless_silent(found.measurement, silent_in(tables, scope.as_of)))
 
 
 def _without_rows(observation: KpiObservation, problem: str) -> Explanation:

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import lru_cache
+from typing import Any
 from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
@@ -72,7 +73,7 @@ class Reading:
         self.scope = scope
         self._parts: dict[tuple[str, timedelta], Reading | None] = {}
         tables = load(source_names(formula), scope)
-        self.silent = tuple(name for name, rows in tables.items() if not _has_spoken(name, rows, scope.as_of))
+        self.silent = silent_in(tables, scope.as_of)
         self._newest = _newest_fact(formula, tables, scope.as_of)
         self._credit = _credit_of(formula, tables)
         self._tables = tables
@@ -150,7 +151,7 @@ class Reading:
             found = self._reported(dims)
         else:
             zone = ZoneInfo(settings.MAJOROPS_REPORTING_ZONE)
-            found = self.evaluation.measure(window, dims or None, zone, figure_of)
+            found = unless_silent(self.evaluation.measure(window, dims or None, zone, figure_of), self.silent)
         # With a value in spite of them, missing parts are told of by `renormalised`.
         labels = tuple((slug, label) for slug, part, label in parts if found.value is None or part.value is not None)
         return found, self._verdict(found, min_n=min_sample(self.formula), parts=labels)
@@ -218,6 +219,19 @@ def _credit_of(formula: Formula, tables: Mapping[str, Sequence[Row]]) -> int | N
         return None
     rows = tables.get("team_pages")
     return credit_of(rows[0]).version if rows else None
+
+
+def silent_in(tables: Mapping[str, Sequence[Row]], as_of: datetime) -> tuple[str, ...]:
+    """The sources without a single row by then."""
+    return tuple(name for name, rows in tables.items() if not _has_spoken(name, rows, as_of))
+
+
+def unless_silent(found: Measurement, silent: Sequence[str]) -> Measurement:
+    """The figure; without its value where a kind of fact never came: what nobody told of is not 0 percent."""
+    if found.value is None or not any(name.startswith("fact:") or name == "decisions" for name in silent):
+        return found
+    nothing: dict[str, Any] = dict.fromkeys(("value", "numerator", "denominator", "median", "p90"))
+    return replace(found, **nothing, reason="never_received", n=0)
 
 
 def _has_spoken(source: str, rows: Sequence[Row], as_of: datetime) -> bool:

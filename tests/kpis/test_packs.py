@@ -15,6 +15,7 @@ from kpis.actions import Edit, Editor, Running, draft_of, save
 from kpis.catalog import BUILT_IN
 from kpis.compute import backfill
 from kpis.exchange import read, read_ours
+from kpis.explain import explain
 from kpis.facts import decisions, ingest, kinds
 from kpis.models import Decision, DefinitionStatus, Fact, FactKind, KpiDefinition, KpiDefinitionVersion, KpiObservation
 from kpis.packs import files, guide, inventory, reading, sessions
@@ -352,6 +353,19 @@ def test_nightly_figures_of_nothing_show_no_number_either(mim: User, pack: files
         backfill(kpi, as_of=at("2026-03-02T00:00"))
     for row in reading.opened(pack, mim, NOW).rows:
         assert (row.figure.evidence, row.value, row.figure.value) == ("proposed", None, "—"), row.kpi.slug
+
+
+def test_what_nobody_told_of_is_not_stored_as_0(mim: User) -> None:
+    """Checklists are registered, so there is something to take a share of; and nobody ever ticked."""
+    install(TRACKER, EDITOR, start=START)
+    kpi = KpiDefinition.objects.get(pk="overall-progress")
+    backfill(kpi, as_of=at("2026-03-02T00:00"))
+    figure = KpiObservation.objects.current().get(kpi=kpi, dims_key="")
+    assert (figure.value, figure.reason, figure.evidence) == (None, "never_received", "proposed")
+    assert explain(figure, mim).changes == ()
+    send({**event("milestone.done", "2026-03-02T08:00", done=False), "subject": "week-1-1"})
+    backfill(kpi, as_of=at("2026-03-03T00:00"))
+    assert KpiObservation.objects.current().latest("timestamp").value == 0
 
 
 @pytest.mark.parametrize("pack", [CENTRE, IMPACT, TRACKER], ids=lambda pack: pack.slug)
