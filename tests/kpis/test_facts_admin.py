@@ -35,7 +35,7 @@ def test_a_kind_is_made_and_changed_with_a_reason(page_as: Knock, admin_user: Us
 
 @pytest.mark.parametrize(("change", "why"), [
     ({"key": "Build"}, "no name of a kind"), ({"fields": '{"id": {"type": "string"}}'}, "in every fact already"),
-    ({"fields": "{"}, "Enter a valid JSON"), ({"fields": "[" * 2000}, "nested too deeply"),
+    ({"fields": "{"}, "Line 1, column 2: this is no JSON"), ({"fields": "[" * 2000}, "nested too deeply"),
     ({"reason": ""}, "required"),
     ({"subject_field": "nope"}, "subject_field is"), ({"expected_every": "daily"}, "not a period"),
 ])  # fmt: skip
