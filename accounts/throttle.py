@@ -3,7 +3,7 @@
 Token buckets in the database, so that all processes count together. What it costs:
 
 integrations      every request; a process takes a handful of permits at a time (LEASE), so that most
-                  requests cost no query.
+                  requests cost no query. An answer "not modified" is free.
 people            unsafe methods only, which write anyway. Reading a page costs nothing here.
 status page       by address (accounts/peers.py), counted in the process alone: it must answer without a
                   database.
@@ -19,7 +19,7 @@ import inspect
 import math
 import threading
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from ipaddress import IPv6Address, ip_network
 from typing import Any, cast
@@ -135,13 +135,25 @@ class _Leased:
     until: datetime
 
 
+@dataclass(slots=True)
+class _Spared:
+    """Permits that were given back."""
+
+    permits: int
+    left: float
+    since: datetime
+
+
 _leases: dict[str, _Leased] = {}
+_spared: dict[str, _Spared] = {}
 _lock = threading.Lock()
 MAX_LEASES = 1000
 
 
 def admit(key: str, limit: Limit, now: datetime) -> Allowance:
     """One permit, from those at hand if there are any."""
+    if spared := _use_spared(key, limit, now):
+        return spared
     if leased := _use(key, now):
         return Allowance(limit, 1, leased.left + leased.permits)
     wanted = max(1, int(limit.after(LEASE)))
@@ -149,6 +161,26 @@ def admit(key: str, limit: Limit, now: datetime) -> Allowance:
     if allowance.granted > 1:
         _keep(key, _Leased(allowance.granted - 1, allowance.left, now + LEASE))
     return Allowance(limit, min(allowance.granted, 1), allowance.left + max(0, allowance.granted - 1))
+
+
+def give_back(key: str, allowance: Allowance, now: datetime) -> None:
+    """The permit of an answer that cost little. It waits here for the next request: polling costs no query either."""
+    most = max(1, int(allowance.limit.after(LEASE)))
+    with _lock:
+        if len(_spared) >= MAX_LEASES:
+            _spared.clear()
+        kept = _spared.get(key)
+        _spared[key] = _Spared(min(most, kept.permits + 1 if kept else 1), allowance.left + 1, now)
+
+
+def _use_spared(key: str, limit: Limit, now: datetime) -> Allowance | None:
+    with _lock:
+        kept = _spared.get(key)
+        if kept is None or not kept.permits:
+            return None
+        kept.permits -= 1
+    left = min(float(limit.per_minute), kept.left + limit.after(now - kept.since))
+    return Allowance(limit, 1, max(0.0, left - 1))
 
 
 def _use(key: str, now: datetime) -> _Leased | None:
@@ -220,7 +252,7 @@ class Throttle:
         if bucket is None:
             return None
         allowance = admit(*bucket, timezone.now())
-        request.allowance = allowance  # type: ignore[attr-defined]
+        request.allowance, request.bucket = allowance, bucket[0]  # type: ignore[attr-defined]
         return None if allowance.granted else refusal(request, TooManyRequests.beyond(allowance))
 
 
@@ -262,6 +294,9 @@ def _counted(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBa
 def _told(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
     """The answer with what is left."""
     allowance: Allowance | None = getattr(request, "allowance", None)
+    if allowance and response.status_code == 304:
+        give_back(request.bucket, allowance, timezone.now())  # type: ignore[attr-defined]
+        allowance = replace(allowance, left=allowance.left + 1)
     for name, value in allowance.headers.items() if allowance else ():
         response[name] = value
     return response

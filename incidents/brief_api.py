@@ -18,8 +18,8 @@ from accounts.principals import Service
 from accounts.roles import Can
 from accounts.visibility import may
 from incidents import actions, clock, drafter
-from incidents.api import COMMANDS, IF_MATCH, ONE, READS, Command, Door
 from incidents.brief import Told, brief
+from incidents.door import COMMANDS, IF_MATCH, ONE, READS, Command, Door
 from incidents.executive import as_json, exec_brief, facts_of
 from incidents.lifecycle import Severity
 from incidents.models import Origin

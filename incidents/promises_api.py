@@ -15,8 +15,8 @@ from rest_framework.response import Response
 from accounts.permissions import by_method
 from accounts.roles import Can
 from incidents import actions, clock
-from incidents.api import COMMANDS, ONE, Door
 from incidents.board import promise_ledger
+from incidents.door import COMMANDS, ONE, Door
 from incidents.models import Incident, Milestone
 from incidents.promises import Outcome, Promised, tally
 from incidents.serializers import MilestoneShown, Stamped

@@ -23,7 +23,7 @@ from accounts.serializers import Person
 from incidents import actions
 from incidents.actions import Stamp
 from incidents.actions.reviews import PUBLIC_LENGTH
-from incidents.api import ONE, READS, Door, IfMatchMissing
+from incidents.door import ONE, READS, Door
 from incidents.follow_ups import FollowUpState, FollowUpType, Priority
 from incidents.models import FollowUp, LearningReview, Source
 from incidents.pages import NothingHere
@@ -32,6 +32,7 @@ from incidents.status_read import review_needs_a_yes
 from incidents.survey_answers import latest_of
 from incidents.survey_links import invitation_of
 from incidents.viewing import check_may_publish
+from majorops.lib.conditional import IfMatchMissing
 from majorops.lib.errors import Invalid
 from majorops.lib.fields import Body, OneOf, Shown, Text, Time, Whole, by_value
 from majorops.lib.paging import NewestFirst

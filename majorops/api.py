@@ -15,8 +15,11 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitVie
 import accounts.api
 import incidents.api
 import incidents.brief_api
+import incidents.called_api
 import incidents.intake_api
+import incidents.log_api
 import incidents.promises_api
+import incidents.published_api
 import incidents.review_api
 import incidents.webhooks_api
 import kpis.alerts_pages
@@ -91,6 +94,9 @@ version_1 = [
     *accounts.api.urlpatterns,
     *teams.api.urlpatterns,
     *incidents.api.urlpatterns,
+    *incidents.log_api.urlpatterns,
+    *incidents.published_api.urlpatterns,
+    *incidents.called_api.urlpatterns,
     *incidents.brief_api.urlpatterns,
     *incidents.review_api.urlpatterns,
     *incidents.promises_api.urlpatterns,

@@ -144,7 +144,8 @@ RELATED = {
     "corrections", "observations", "kpi_observations", "versions", "runs", "memberships", "tokens",
 }  # fmt: skip
 DOORS = (
-    "views", "api", "serializers", "filters", "board", "logbook", "reading", "viewing", "admin", "context",
+    "views", "api", "door", "log_api", "published_api", "called_api", "answers", "serializers", "filters", "board",
+    "logbook", "reading", "viewing", "admin", "context",
     "team_pages", "readiness_api", "personal_pages", "personal_api", "personal_cli", "admin_personal",
     "dwell_pages", "histograms_pages", "milestone_page", "promises_page", "promises_api", "facts_api",
     "admin_facts", "review_page", "survey_page", "calendar_page", "links_page", "calendar", "similar",

@@ -32,8 +32,10 @@ WRONG = "mo_" + "0" * 12 + "_" + "A" * 43
 @pytest.fixture(autouse=True)
 def _no_lease_of_another_test() -> Iterator[None]:
     throttle._leases.clear()
+    throttle._spared.clear()
     yield
     throttle._leases.clear()
+    throttle._spared.clear()
 
 
 def taken(key: str, limit: Limit, now: datetime, times: int, by: Any = take) -> int:

@@ -17,7 +17,8 @@ from accounts.principals import Principal, Service
 from accounts.roles import Can, Role
 from accounts.scopes import Scope
 from incidents import reading
-from incidents.api import MARKS, ByDetection
+from incidents.api import ByDetection
+from incidents.door import MARKS
 from incidents.lifecycle import ExternalImpact, Kind, RiskLevel, Severity, Verb, Visibility
 from incidents.models import (
     Incident,
