@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
@@ -16,6 +17,7 @@ from accounts.audit import Action
 from accounts.models import ActorKind, GroupRole, Integration, User
 from accounts.roles import Role
 from majorops.lib.errors import DomainError
+from majorops.lib.prepared import ask
 
 
 class UnknownPerson(DomainError):
@@ -104,19 +106,44 @@ def person_for(claim: Claim, *, request: HttpRequest) -> User:
     return person
 
 
-def _people(claim: Claim) -> QuerySet[User]:
-    """People with the role their groups give them, and whether groups decide at all."""
-    matching = GroupRole.objects.filter(group__in=claim.groups).order_by("priority")
-    return User.objects.annotate(
-        group_role=Subquery(matching.values("role")[:1]), groups_decide=Exists(GroupRole.objects.all())
-    )
+#: Blanks of the query below.
+_EMAIL, _ISSUER, _SUBJECT = "an address", "an issuer", "a subject"
+_COLUMNS = tuple(field.attname for field in User._meta.concrete_fields)
+
+
+def _found(claim: Claim) -> list[User]:
+    """Who has the address or is bound to the identity, with the role their groups give them, and whether groups decide
+    at all. Asked by every request of a person, so the query is compiled once for all claims of the same groups."""
+    blanks = {_EMAIL: claim.email, _ISSUER: claim.issuer, _SUBJECT: claim.subject}
+    decide = bool(settings.ACCESS_GROUPS_CLAIM and claim.issuer)
+    groups = tuple(sorted(set(claim.groups))) if decide else ()
+    return [_person(values) for values in ask(_people, bool(claim.subject), decide, groups, blanks=blanks)]
+
+
+def _people(is_bound: bool, decide: bool, groups: tuple[str, ...]) -> QuerySet[Any, Any]:
+    wanted = Q(email=_EMAIL)
+    if is_bound:
+        wanted |= Q(issuer=_ISSUER, subject=_SUBJECT)
+    people = User.objects.filter(wanted)
+    if decide:
+        matching = GroupRole.objects.filter(group__in=groups).order_by("priority")
+        people = people.annotate(
+            group_role=Subquery(matching.values("role")[:1]), groups_decide=Exists(GroupRole.objects.all())
+        )
+    return people.values_list(*_COLUMNS, *(("group_role", "groups_decide") if decide else ()))
+
+
+def _person(values: list[Any]) -> User:
+    person = User.from_db("default", _COLUMNS, values[: len(_COLUMNS)])
+    for name, value in zip(("group_role", "groups_decide"), values[len(_COLUMNS) :], strict=False):
+        setattr(person, name, value)
+    return person
 
 
 def _known(visit: Visit) -> User | None:
     """Step 1, without writing. Raises EmailTaken, IdentityRebound."""
     claim = visit.claim
-    has_address, is_bound = Q(email=claim.email), Q(issuer=claim.issuer, subject=claim.subject)
-    found = list(_people(claim).filter(has_address | is_bound if claim.subject else has_address))
+    found = _found(claim)
     if not (found and claim.subject):
         return found[0] if found else None
     bound = [person for person in found if (person.issuer, person.subject) == (claim.issuer, claim.subject)]

@@ -13,6 +13,8 @@ from rest_framework.generics import ListAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from accounts.permissions import required
+from accounts.roles import Can
 from incidents import actions, answers, reading
 from incidents.actions import Stamp
 from incidents.door import IF_MATCH, ONE, READS, READS_OR_COMMANDS, Command, Door, example
@@ -51,6 +53,8 @@ class Incidents(Door, ListAPIView[Incident]):
 
     def list(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         check_query(request, PAGE_PARAMETERS.union(IncidentFilter.base_filters))
+        if "team" in request.query_params and not self.sender.can(Can.READ_TEAMS):
+            raise required(self.sender, Can.READ_TEAMS)
         pages = cast(ByDetection, self.paginator)
         window = pages.window(request, Incident)
         narrowed = {name: str(value) for name, value in request.query_params.items() if name not in PAGE_PARAMETERS}

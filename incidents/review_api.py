@@ -24,6 +24,7 @@ from incidents import actions
 from incidents.actions import Stamp
 from incidents.actions.reviews import PUBLIC_LENGTH
 from incidents.door import ONE, READS, Door
+from incidents.filters import ReviewFilter
 from incidents.follow_ups import FollowUpState, FollowUpType, Priority
 from incidents.models import FollowUp, LearningReview, Source
 from incidents.pages import NothingHere
@@ -100,6 +101,7 @@ class Reviews(Door, ListAPIView[LearningReview]):
     serializer_class = ReviewShown
     queryset = LearningReview.objects.none()
     pagination_class = ByDue
+    filterset_class = ReviewFilter
 
     def get_queryset(self) -> QuerySet[LearningReview]:
         return visible(LearningReview.objects.select_related("owner").prefetch_related("factors"), self.sender)
@@ -177,6 +179,7 @@ class SurveyBody(Body):
 
 
 class Survey(GenericAPIView[Any]):
+    also_refuses = (410,)
     permission_classes = [AllowAny]
     authentication_classes = []
     serializer_class = SurveyShown

@@ -152,7 +152,7 @@ class SearchForm(Query):
         if said["q"]:
             found = found.filter(title__icontains=said["q"])
         if said["system"]:
-            found = found.filter(affected_systems__icontains=_json(said["system"]))
+            found = found.filter(affected_systems__icontains=whole_element(said["system"]))
         if said["overdue"]:
             found = found.exclude(status=Status.RESOLVED).filter(next_update_eta__lt=self.now)
         if said["from"]:
@@ -174,7 +174,7 @@ def _status(wanted: str) -> Q:
     return Q(status=wanted) if wanted else Q()
 
 
-def _json(name: str) -> str:
+def whole_element(name: str) -> str:
     """The name as a whole element of a JSON list; PostgreSQL keeps letters that SQLite's text escapes."""
     return json.dumps(name, ensure_ascii=connection.vendor == "sqlite")
 

@@ -278,7 +278,7 @@ SIGHTS: dict[type[Model], Sight] = {
         _incidents,
         _incident_fields,
         filters=frozenset(
-            {"status", "severity", "kind", "phase", "detected_at", "next_update_eta", "affected_systems"}
+            {"id", "status", "severity", "kind", "phase", "detected_at", "next_update_eta", "affected_systems"}
         ),
         orders=frozenset({"detected_at", "id"}),
         searches=frozenset({"title"}),
@@ -286,7 +286,7 @@ SIGHTS: dict[type[Model], Sight] = {
     TimelineEvent: Sight(
         _entries,
         _columns(TimelineEvent, ENTRY),
-        filters=frozenset({"type", "actor", "occurred_at", "visibility", "corrects"}),
+        filters=frozenset({"id", "type", "actor", "occurred_at", "visibility", "corrects"}),
         orders=frozenset({"occurred_at", "recorded_at", "id"}),
         searches=frozenset({"title", "description", "actor"}),
     ),

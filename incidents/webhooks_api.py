@@ -21,6 +21,7 @@ from incidents import outbox, subscriptions, webhooks
 from incidents.lifecycle import Severity
 from incidents.models import Audience, Delivery, DeliveryAttempt, DeliveryState, Endpoint, Incident, Subscription
 from incidents.outbox_rules import Channel, Wish
+from majorops.lib.conditional import IF_MATCH, Tagged, check_match, digest
 from majorops.lib.errors import Invalid
 from majorops.lib.fields import Body, OneOf, Shown, Text, Time, by_value
 from majorops.lib.paging import NewestFirst, StrictFilters
@@ -183,18 +184,20 @@ class Endpoints(ListAPIView[Endpoint]):
         return Response(_with_secret(made), status=201)
 
 
-class OneEndpoint(ForAdministrators):
+class OneEndpoint(Tagged, ForAdministrators):
     @extend_schema(responses=EndpointShown)
     def get(self, request: Request, endpoint_id: str) -> Response:
         """One endpoint, without what is secret."""
         return Response(EndpointShown(self.endpoint()).data)
 
-    @extend_schema(request=EndpointChange, responses=EndpointShown)
+    @extend_schema(request=EndpointChange, responses=EndpointShown, parameters=[IF_MATCH])
     def patch(self, request: Request, endpoint_id: str) -> Response:
-        """Change it, or switch it off. It is never deleted: its log refers to it."""
+        """Change it, or switch it off. Needs If-Match. It is never deleted: its log refers to it."""
+        endpoint = self.endpoint()
+        check_match(request, digest(EndpointShown(endpoint).data))
         body = EndpointChange.read(request)
-        changed = webhooks.change(self.endpoint(), body, by=person_of(request), request=request)
-        return Response(EndpointShown(changed).data)
+        shown = EndpointShown(webhooks.change(endpoint, body, by=person_of(request), request=request)).data
+        return Response(shown, headers={"ETag": f'"{digest(shown)}"'})
 
 
 class Secret(ForAdministrators):

@@ -28,7 +28,7 @@ from kpis.definitions import (
     shape_of,
     targets_of,
 )
-from kpis.errors import EditedMeanwhile, NothingToPublish
+from kpis.errors import EditedMeanwhile, NothingToPublish, SlugTaken
 from kpis.models import (
     DefinitionStatus,
     KpiDefinition,
@@ -152,7 +152,7 @@ def create_in_force(edits: Mapping[str, Edit], editor: Editor, *, reason: str) -
 
 
 def _taken(slug: str) -> Invalid:
-    return Invalid(f"There is a KPI {slug} already. Change that one, or choose another slug.", field="slug")
+    return SlugTaken(f"There is a KPI {slug} already. Change that one, or choose another slug.", field="slug")
 
 
 def _new(slug: str, edit: Edit, status: DefinitionStatus, now: datetime) -> KpiDefinition:

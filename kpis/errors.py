@@ -29,6 +29,13 @@ class DefinitionChanged(DomainError):
     code = "definition_changed"
 
 
+class SlugTaken(Invalid):
+    """There is a KPI with this slug already."""
+
+    code = "slug_taken"
+    status = 409
+
+
 class KpiRetired(Invalid):
     """This KPI is retired and takes no more observations."""
 

@@ -326,6 +326,10 @@ def is_average(definition: KpiDefinition) -> bool:
     return isinstance(calc, dict) and calc.get("agg") == "avg"
 
 
+def review_is_due(definition: KpiDefinition, now: datetime) -> bool:
+    return review_in_words(definition, now)[1]
+
+
 def review_in_words(definition: KpiDefinition, now: datetime) -> tuple[str, bool]:
     """`never reviewed`, `due in 12 days`, `overdue by 3 days`; and whether it is overdue."""
     due_at = definition.review_due_at

@@ -17,6 +17,7 @@ from kpis import (
     api,
     dwell_pages,
     histograms_pages,
+    observations_api,
     packs_pages,
     personal_api,
     personal_pages,
@@ -86,7 +87,7 @@ urlpatterns = [
     ),
     path(
         "kpis/<slug:slug>/observations/<ulid:observation_id>",
-        negotiated(views.observation, api.ObservationRows.as_view()),
+        negotiated(views.observation, observations_api.ObservationRows.as_view()),
         name="observation",
     ),
     path(
@@ -127,7 +128,7 @@ urlpatterns = [
     path("scorecards/<slug:name>/charts/<slug:key>", views.chart, name="chart"),
     path(
         "incidents/<ulid:incident_id>/kpis",
-        negotiated(views.incident_kpis, api.Observations.as_view()),
+        negotiated(views.incident_kpis, observations_api.Observations.as_view()),
         name="incident",
     ),
 ]

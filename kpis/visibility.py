@@ -201,7 +201,7 @@ SIGHTS: dict[type[Model], Sight] = {
     KpiDefinition: Sight(
         _definitions,
         lambda viewer, row: columns(KpiDefinition) if may(viewer, Can.ADMINISTER) else _DEFINITION,
-        filters=frozenset({"visibility", "status", "owner"}),
+        filters=frozenset({"slug", "visibility", "status", "owner"}),
         orders=frozenset({"slug"}),
         searches=frozenset({"name"}),
     ),
@@ -214,7 +214,7 @@ SIGHTS: dict[type[Model], Sight] = {
     KpiObservation: Sight(
         _observations,
         _figure_fields,
-        filters=frozenset({"kpi", "timestamp", "window", "dims_key", "is_current"}),
+        filters=frozenset({"kpi", "timestamp", "window", "dims_key", "is_current", "incident", "dims", "source"}),
         orders=frozenset({"timestamp", "id", "kpi"}),
     ),
     KpiRun: Sight(administrators, for_administrators(KpiRun)),

@@ -22,11 +22,14 @@ import incidents.promises_api
 import incidents.published_api
 import incidents.review_api
 import incidents.webhooks_api
+import kpis.aggregates_api
 import kpis.alerts_pages
 import kpis.api
+import kpis.definitions_api
 import kpis.dwell_pages
 import kpis.facts_api
 import kpis.histograms_pages
+import kpis.observations_api
 import kpis.personal_api
 import kpis.readiness_api
 import kpis.reports_pages
@@ -103,6 +106,9 @@ version_1 = [
     *incidents.webhooks_api.urlpatterns,
     *incidents.intake_api.urlpatterns,
     *kpis.api.urlpatterns,
+    *kpis.observations_api.urlpatterns,
+    *kpis.aggregates_api.urlpatterns,
+    *kpis.definitions_api.urlpatterns,
     *kpis.facts_api.urlpatterns,
     *kpis.readiness_api.urlpatterns,
     *kpis.alerts_pages.api_patterns,

@@ -8,16 +8,21 @@ thread at each middleware. All our middleware and views are synchronous, so a re
 from __future__ import annotations
 
 import asyncio
+import math
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
+from time import monotonic
 from typing import Any
 
 from django.core.handlers.asgi import ASGIHandler, ASGIRequest
-from django.db import close_old_connections, reset_queries
+from django.db import close_old_connections, connection, reset_queries
 from django.http.response import HttpResponseBase
 
 #: How many requests a process works on at once. Each thread keeps one database connection.
 THREADS = 8
+#: Seconds. A connection that died since it was asked is one refusal (503), then a new one is opened.
+CHECKED_EVERY = 1.0
 
 
 class Handler(ASGIHandler):
@@ -25,6 +30,7 @@ class Handler(ASGIHandler):
 
     def __init__(self) -> None:
         super().__init__()
+        self.own = threading.local()
         self.threads = ThreadPoolExecutor(THREADS, thread_name_prefix="majorops-request")
 
     def load_middleware(self, is_async: bool = False) -> None:
@@ -42,7 +48,14 @@ class Handler(ASGIHandler):
         """What Django does at the signals around a request, but on the thread that has the connection."""
         reset_queries()
         close_old_connections()
+        was_checked = connection.health_check_done = self._was_checked_lately()
         try:
             return self.get_response(request)
         finally:
+            if connection.health_check_done and not was_checked:
+                self.own.checked_at = monotonic()
             close_old_connections()
+
+    def _was_checked_lately(self) -> bool:
+        """Django asks before the first query of each request whether the connection lives; once a second will do."""
+        return monotonic() - getattr(self.own, "checked_at", -math.inf) < CHECKED_EVERY

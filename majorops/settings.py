@@ -207,6 +207,9 @@ else:
     DATABASES["default"].update(CONN_MAX_AGE=60, CONN_HEALTH_CHECKS=True)
     # Without it a request waits two minutes for a machine that is gone.
     DATABASES["default"].setdefault("OPTIONS", {}).setdefault("connect_timeout", 5)
+    # Hot reads are prepared on each connection (majorops/lib/prepared.py); a pooler may not keep that apart.
+    MAJOROPS_PREPARED_STATEMENTS = env.bool("MAJOROPS_PREPARED_STATEMENTS", default=True)
+    DATABASES["default"]["OPTIONS"].setdefault("prepare_threshold", 0 if MAJOROPS_PREPARED_STATEMENTS else None)
 
 # --- Time ---
 USE_TZ = True
@@ -332,6 +335,10 @@ SPECTACULAR_SETTINGS = {
         "AlarmLevel": ["box3", "box2", "box1"],
         "CreditStatus": ["rated", "provisional", "unrated"],
     },
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "majorops.lib.refusals.with_refusals",
+    ],
     "SERVE_PERMISSIONS": ["accounts.permissions.SignedIn"],
     "SERVE_INCLUDE_SCHEMA": False,
     "SWAGGER_UI_DIST": "SIDECAR",

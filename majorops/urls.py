@@ -12,6 +12,9 @@ handler404 = "majorops.views.not_found"
 handler500 = "majorops.views.broken"
 
 urlpatterns = [
+    # First: programs poll, and an address is looked for in this order.
+    path("api/v2/", include("incidents.status_api_urls")),
+    path("api/", include("majorops.api")),
     path("", views.home, name="home"),
     path("who", views.who, name="who"),
     path("logout", views.logout, name="logout"),
@@ -27,7 +30,5 @@ urlpatterns = [
     path("", include("incidents.after_urls")),
     path("", include("incidents.subscriptions_urls")),
     path("status/", include("incidents.status_urls")),
-    path("api/v2/", include("incidents.status_api_urls")),
-    path("api/", include("majorops.api")),
     path("admin/", admin.site.urls),
 ]

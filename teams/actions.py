@@ -23,7 +23,7 @@ from accounts.models import User
 from majorops.lib.errors import DomainError, Invalid
 from majorops.lib.text import clean_text
 from teams import insight
-from teams.models import Membership, Team, TeamAlias
+from teams.models import Membership, NameIsTaken, Team, TeamAlias
 
 FIELDS = frozenset({"name", "rated_box", "on_call_contact", "notification_urls", "is_active"})
 
@@ -53,6 +53,8 @@ def add_team(
     """A new team. Raises Invalid or NameIsTaken."""
     called = clean_text(name, field="name", max_length=80, required=True)
     team = Team(name=called, slug=slug or slugify(called)[:64].strip("-"))
+    if Team.objects.filter(slug=team.slug).exists():
+        raise NameIsTaken(f"There is a team with the slug {team.slug} already.", field="slug")
     with transaction.atomic():
         return _save(team, aliases, members, fields)
 

@@ -87,7 +87,7 @@ def backfill(
     begins anew. `forced_because` retires stated values that are in the way, and says why. `dry_run` only counts, and
     puts a few changes into `examples`. Raises NothingToCompute for a definition without a formula.
     """
-    formula = _runnable(definition)
+    formula = require_runnable(definition)
     as_of = to_millisecond(as_of)
     span = _Span(start, as_of, rollups_at=(as_of,))
     run = _Run(definition, formula, span, trigger, forced_because)
@@ -97,7 +97,7 @@ def backfill(
 
 def nightly(definition: KpiDefinition, *, now: datetime, days: int, advance: Advance = _silently) -> Counts:
     """Computes the last `days` days anew: their samples, and the rollups of each midnight. Late rows are picked up."""
-    formula = _runnable(definition)
+    formula = require_runnable(definition)
     midnights = [_midnight(now, back) for back in range(days, -1, -1)]
     span = _Span(midnights[0], midnights[-1], rollups_at=tuple(midnights[1:]))
     with _uncollected():
@@ -184,7 +184,7 @@ def verify(definition: KpiDefinition, *, dice: random.Random) -> tuple[KpiRun, l
 
     Raises NothingToVerify when no figure of the current version was computed and stored yet.
     """
-    formula = _runnable(definition)
+    formula = require_runnable(definition)
     version = definition.versions.get(version=definition.current_version, minor=0)
     stored = KpiObservation.objects.current().rollups().exclude(source__in=CLAIMS)
     stored = stored.filter(kpi=definition, definition_version=version)
@@ -356,7 +356,8 @@ def _by_time(drafts: Sequence[Draft], end: datetime) -> Iterator[tuple[list[Draf
     yield part, end
 
 
-def _runnable(definition: KpiDefinition) -> Formula:
+def require_runnable(definition: KpiDefinition) -> Formula:
+    """The formula that runs. Raises NothingToCompute."""
     formula = formula_of(definition)
     if formula is None or definition.status != DefinitionStatus.ACTIVE:
         raise NothingToCompute(f"{definition.slug} has no formula that runs, so there is nothing to compute.")

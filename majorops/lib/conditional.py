@@ -9,10 +9,14 @@ import orjson
 from django.http import HttpResponseNotModified
 from django.http.response import HttpResponseBase
 from django.utils.http import parse_etags
+from drf_spectacular.utils import OpenApiParameter
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
 from majorops.lib.errors import DomainError
+
+#: For operations that need it.
+IF_MATCH = OpenApiParameter("If-Match", str, OpenApiParameter.HEADER, required=True, description="The ETag you read.")
 
 
 class IfMatchMissing(DomainError):

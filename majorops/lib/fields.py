@@ -93,7 +93,12 @@ class Body(Shown):
         """The checked body, by column names. Raises ValidationError, LengthMissing."""
         if "Transfer-Encoding" in request.headers and not request.headers.get("Content-Length"):
             raise LengthMissing
-        body = cls(data=request.data)
+        return cls.checked(request.data)
+
+    @classmethod
+    def checked(cls, told: object) -> dict[str, Any]:
+        """What was told, by column names. Raises ValidationError."""
+        body = cls(data=told)
         body.is_valid(raise_exception=True)
         return dict(body.validated_data)
 

@@ -24,6 +24,7 @@ from rest_framework.views import APIView
 
 from majorops.lib.errors import DomainError, Invalid
 from majorops.lib.fields import unknown
+from majorops.lib.rest import EXCEL
 from majorops.lib.times import parse_time
 
 DEFAULT_LIMIT = 50
@@ -40,7 +41,7 @@ class BadQuery(DomainError):
 
 # --- Filters ---
 
-PAGE_PARAMETERS = frozenset({"limit", "cursor"})
+PAGE_PARAMETERS = frozenset({"limit", "cursor", EXCEL})
 
 
 class StrictFilters(DjangoFilterBackend):
@@ -182,6 +183,8 @@ class NewestFirst(BasePagination):
         # A cursor fits its own list only: a name is no time.
         self.salt = f"cursor:{model._meta.label}:{','.join(self.ordering)}"
         limit = self._limit(request.query_params.get("limit"))
+        if request.query_params.get(EXCEL, "1") != "1":
+            raise BadQuery(f"{EXCEL} is 1, or left out.", parameter=EXCEL)
         self.asked = Window(self.ordering, limit, *self._read(request.query_params.get("cursor")))
         return self.asked
 
@@ -238,6 +241,12 @@ class NewestFirst(BasePagination):
                 "in": "query",
                 "schema": {"type": "string"},
                 "description": "`next_cursor` of the page before.",
+            },
+            {
+                "name": EXCEL,
+                "in": "query",
+                "schema": {"type": "string", "enum": ["1"]},
+                "description": "A CSV that Excel reads as UTF-8.",
             },
         ]
 

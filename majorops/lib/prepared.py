@@ -1,8 +1,11 @@
 """Queries that are compiled once and asked many times.
 
 Django needs longer to build a queryset and to write its SQL than the database needs to answer it. What a query is built
-from is its key, and nothing else is handed to the function that builds it. The ids and times in which those who share a
-key differ stay open: in their place the queryset holds a blank, and each asking fills it in.
+from is its key, and nothing else is handed to the function that builds it. The ids, texts and times in which those who
+share a key differ stay open: in their place the queryset holds a blank, and each asking fills it in.
+
+PostgreSQL prepares the statement too, once for each connection: planning these joins takes it longer than reading the
+rows. A connection that may not keep statements has `prepare_threshold` None (majorops/settings.py).
 """
 
 from __future__ import annotations
@@ -15,6 +18,7 @@ from uuid import UUID
 
 from django.core.exceptions import EmptyResultSet
 from django.db import connection
+from django.db.backends.utils import CursorWrapper
 from django.db.models import QuerySet
 
 from majorops.lib.ulid import ULIDField
@@ -24,6 +28,7 @@ VIEWER = "7ZZZZZZZZZZZZZZZZZZZZZZZZZ"
 ROW = "7ZZZZZZZZZZZZZZZZZZZZZZZZY"
 #: A time that nothing has.
 MOMENT = datetime(9999, 12, 31, 23, 59, 59, 999999, tzinfo=UTC)
+IDS = {VIEWER, ROW}
 #: Statements kept. Filters and cursors are part of a key, so there is no end to them.
 SIZE = 256
 
@@ -32,16 +37,28 @@ Blank = str | datetime
 
 
 def ask(build: Build, *key: Hashable, blanks: Mapping[Blank, Blank | None]) -> list[list[Any]]:
-    """The rows of `build(*key)`, a `values_list`, with `blanks` (blank: id or time) filled in."""
+    """The rows of `build(*key)`, a `values_list`, with `blanks` (blank: id, text or time) filled in."""
     try:
         sql, values, converters = _compiled(build, key, connection.vendor)
     except EmptyResultSet:
         return []
-    filled = {_stored(blank): _stored(given) for blank, given in blanks.items()}
+    filled = {_stored(blank, blank): _stored(blank, given) for blank, given in blanks.items()}
     values = [filled.get(value, value) if isinstance(value, UUID | str | datetime) else value for value in values]
-    with connection.cursor() as cursor:
+    with _cursor() as cursor:
         cursor.execute(sql, values)
         return list(_converted(cursor.fetchall(), converters))
+
+
+def _cursor() -> CursorWrapper:
+    """Of PostgreSQL one that sends statement and values apart, as preparing takes; Django's own puts them together."""
+    if connection.vendor != "postgresql":
+        return connection.cursor()
+    from django.db.backends.postgresql.base import ServerBindingCursor
+
+    connection.close_if_health_check_failed()
+    connection.ensure_connection()
+    with connection.wrap_database_errors:
+        return connection._prepare_cursor(ServerBindingCursor(connection.connection))
 
 
 @lru_cache(maxsize=SIZE)
@@ -64,7 +81,7 @@ def _converted(rows: list[tuple[Any, ...]], converters: list[Any]) -> Iterator[l
 _ulid = ULIDField()
 
 
-def _stored(value: Blank | None) -> Any:
+def _stored(blank: Blank, value: Blank | None) -> Any:
     if isinstance(value, datetime):
         return connection.ops.adapt_datetimefield_value(value)
-    return _ulid.get_db_prep_value(value, connection)
+    return _ulid.get_db_prep_value(value, connection) if blank in IDS else value

@@ -49,18 +49,18 @@ class ProblemFormatter(ExceptionFormatter):
         status, errors = self.exc.status_code, error_response.errors
         if not isinstance(self.exc, exceptions.ValidationError):
             return problem(request, status=status, code=errors[0].code, detail=errors[0].detail)
-        entries = [{"pointer": _pointer(e.attr), "code": e.code, "message": e.detail} for e in errors]
+        entries = [{"pointer": json_pointer(e.attr), "code": e.code, "message": e.detail} for e in errors]
         return problem(request, status=status, code="invalid", detail=_summary(errors), errors=entries)
 
 
-def _pointer(attr: str | None) -> str:
+def json_pointer(attr: str | None) -> str:
     """A JSON pointer (RFC 6901) to the input; empty for the body as a whole."""
     parts = [part for part in (attr or "").split(".") if part and part != api_settings.NON_FIELD_ERRORS_KEY]
     return "".join("/" + part.replace("~", "~0").replace("/", "~1") for part in parts)
 
 
 def _summary(errors: list[Error]) -> str:
-    named = [f"{_pointer(e.attr).lstrip('/').replace('/', '.')}: {e.detail}".removeprefix(": ") for e in errors]
+    named = [f"{json_pointer(e.attr).lstrip('/').replace('/', '.')}: {e.detail}".removeprefix(": ") for e in errors]
     return " ".join(named)
 
 
@@ -129,17 +129,62 @@ IDEMPOTENCY_KEY = OpenApiParameter(
 )
 
 
+#: What a request can be refused with, and why, in one line each for the schema.
+REFUSALS = {
+    400: "Not JSON, or a parameter that cannot be used.",
+    401: "Not signed in.",
+    403: "Not allowed. `detail` says to whom it is.",
+    404: "Not there, or not for you.",
+    406: "No such type of answer.",
+    409: "The row is not in a state for this. Nothing was written.",
+    410: "It is closed.",
+    411: "No Content-Length.",
+    412: "If-Match names another state than the one that is.",
+    413: "Too large.",
+    415: "Wrong type of body.",
+    422: "A wrong value. `errors` names each field by JSON pointer.",
+    428: "If-Match is missing.",
+    429: "Too many requests. Wait for `Retry-After` seconds.",
+    500: "Something broke on our side.",
+    503: "The database does not answer. Try again after `Retry-After` seconds.",
+}
+ALWAYS = frozenset({400, 401, 403, 406, 429, 500, 503})
+OF_WRITES = frozenset({404, 409, 411, 413, 415, 422})
+OF_STATES = frozenset({412, 428})
+
+
 class ProblemSchema(AutoSchema):
-    """Adds the problem body to every operation, as the answer to whatever is not listed, and the key to every POST."""
+    """Adds to every operation how it can be refused, and the key to every POST."""
 
     def get_override_parameters(self) -> list[Any]:
         own = super().get_override_parameters()
         return [*own, IDEMPOTENCY_KEY] if self.method == "POST" else own
 
+    def _refusals(self) -> set[int]:
+        found = {*ALWAYS, *getattr(self.view, "also_refuses", ())}
+        if "{" in self.path:
+            found.add(404)
+        if self.method != "GET":
+            found |= OF_WRITES
+        if any(getattr(each, "name", "") == "If-Match" for each in self.get_override_parameters()):
+            found |= OF_STATES
+        return found
+
     def _get_response_bodies(self, direction: Literal["request", "response"] = "response") -> dict[str, Any]:
         responses = super()._get_response_bodies(direction)
         if direction == "response":
-            responses["default"] = self._get_response_for_code(Problem, "default", media_types=[CONTENT_TYPE])
+            self._get_response_for_code(Problem, "400", media_types=[CONTENT_TYPE])  # names it in the schema
+            for status in sorted(self._refusals()):
+                responses[str(status)] = {"$ref": f"#/components/responses/Refused{status}"}
             if is_list(self.view, self.method):
                 responses["200"]["content"][CSV.media_type] = {"schema": {"type": "string"}}
         return responses
+
+
+def with_refusals(result: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
+    """The schema with the refusals that its operations name."""
+    content = {CONTENT_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    result["components"]["responses"] = {
+        f"Refused{status}": {"description": why, "content": content} for status, why in REFUSALS.items()
+    }
+    return result

@@ -19,6 +19,8 @@ from majorops.lib import safe_json, tables
 from majorops.lib.times import iso
 
 MAX_BYTES = 1024 * 1024
+#: The parameter that begins a CSV with a byte order mark: without one, Excel takes UTF-8 for something else.
+EXCEL = "excel"
 
 
 class TooLarge(exceptions.APIException):
@@ -84,7 +86,8 @@ class CSV(BaseRenderer):
         empty = [] if rows else list(context["view"].get_serializer().fields)
         context["response"]["Content-Disposition"] = 'attachment; filename="list.csv"'
         context["response"]["X-Content-Type-Options"] = "nosniff"
-        return tables.csv_text(rows, empty)
+        mark = "\ufeff" if context["request"].query_params.get(EXCEL) else ""
+        return mark + tables.csv_text(rows, empty)
 
 
 def is_list(view: Any, method: str | None) -> bool:

@@ -168,6 +168,25 @@ def test_leases_do_not_pile_up() -> None:
     assert len(throttle._leases) <= throttle.MAX_LEASES
 
 
+# --- Answers that cost nothing ---
+
+
+def test_whoever_polls_what_does_not_change_uses_nothing_up(settings: Any) -> None:
+    settings.MAJOROPS_TOKEN_REQUESTS_PER_MINUTE = 3
+    client, address = program_with(Scope.INCIDENTS_READ), f"/api/v1/incidents/{IncidentFactory().pk}"
+    tag = client.get(address)["ETag"]
+    answers = [client.get(address, headers={"If-None-Match": tag}) for _ in range(9)]
+    assert {(answer.status_code, answer["RateLimit-Remaining"]) for answer in answers} == {(304, "2")}
+    assert [client.get(address).status_code for _ in range(3)] == [200, 200, 429]
+
+
+def test_permits_that_are_given_back_do_not_pile_up() -> None:
+    limit = Limit(120, "requests")
+    for _ in range(50):
+        throttle.give_back("x", Allowance(limit, 1, 60.0), NOON)
+    assert throttle._spared["x"].permits == 2
+
+
 # --- Requests ---
 
 

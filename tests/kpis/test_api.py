@@ -421,3 +421,19 @@ def test_only_those_who_command_state_figures(client_as: Knock, request: pytest.
 
 def test_figure_of_an_unknown_kpi(client_as: Knock, mim: User) -> None:
     assert figure(client_as(mim), "nope").status_code == 404
+
+
+def test_all_observations_are_narrowed_by_what_they_are_about(client_as: Knock, mim: User) -> None:
+    first, second = IncidentFactory(closed=True), IncidentFactory(closed=True, severity="high")
+    client = client_as(mim)
+    for incident in (first, second):
+        claim(client, incident)
+
+    def found(query: str) -> list[str]:
+        return [row["incident"] for row in client.get(f"/api/v1/observations?kpi=mttr&{query}").json()["results"]]
+
+    assert found(f"incident={first.pk.lower()}") == [first.pk]
+    assert found("severity=high") == [second.pk]
+    assert found("source=api,ui") == [second.pk, first.pk]
+    assert found("source=worker") == found("team=database-west") == []
+    assert client.get("/api/v1/observations?incident=7").status_code == 400

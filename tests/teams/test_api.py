@@ -54,3 +54,19 @@ def test_list_costs_the_same_for_many_teams(
     client.get("/api/v1/users/me")
     with django_assert_max_num_queries(4):  # the person, the teams, their aliases, their members
         assert len(client.get("/api/v1/teams").json()["results"]) == 8
+
+
+def test_administrators_add_and_change_teams(client_as: Knock, admin_user: User, mim: User, engineer: User) -> None:
+    client, json = client_as(admin_user), "application/json"
+    body = {"name": "Search West", "ratedBox": "box2", "aliases": ["SW"], "members": [engineer.email]}
+    made = client.post("/api/v1/teams", body, json)
+    assert (made.status_code, made["Location"]) == (201, "/api/v1/teams/search-west")
+    assert (made.json()["aliases"], made.json()["members"]) == (["sw"], ["A. Kim"])
+    assert client.post("/api/v1/teams", body, json).json()["code"] == "name_is_taken"
+    assert client_as(mim).post("/api/v1/teams", body, json).status_code == 403
+
+    tag = client.get(made["Location"])["ETag"]
+    changed = client.patch(made["Location"], {"isActive": False}, json, headers={"If-Match": tag})
+    assert changed.json()["isActive"] is False
+    again = [client.patch(made["Location"], {"isActive": True}, json, headers=said) for said in ({}, {"If-Match": tag})]
+    assert [answer.status_code for answer in again] == [428, 412]
