@@ -20,7 +20,6 @@ from kpis.models import KpiDefinition
 from kpis.serializers import Documented, EvidenceReason
 from majorops.lib.conditional import Tagged
 from majorops.lib.fields import Time
-from majorops.lib.paging import check_query
 from majorops.lib.times import iso, to_millisecond
 from majorops.lib.visibility import visible
 
@@ -81,11 +80,11 @@ class Aggregated(Tagged):
     """A KPI as one number for each group: with how many values, what was left out and why, and how far to trust it."""
 
     permission_classes = [allowed_to(Can.READ_INCIDENTS)]
+    parameters = frozenset({"window", "stat", "group"})
 
     @extend_schema(parameters=_PARAMETERS, responses=AggregateShown)
     def get(self, request: Request, slug: str) -> Response:
         """Mean, median, 95th percentile or rate of the last days; by team for readers of team response."""
-        check_query(request, frozenset({"window", "stat", "group"}))
         reader, asked_for = principal_of(request), request.query_params
         definition = get_object_or_404(visible(KpiDefinition.objects.all(), reader), slug=slug)
         asked = Asked.of(asked_for.get("window", "30d"), asked_for.get("stat", Stat.MEAN), asked_for.get("group", ""))

@@ -14,6 +14,7 @@ from rest_framework.generics import ListAPIView, RetrieveAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from accounts.idempotency import effect
 from accounts.permissions import allowed_to, by_method, person_of, principal_of
 from accounts.principals import Principal
 from accounts.roles import Can
@@ -72,7 +73,8 @@ class Definitions(Tagged, ListAPIView[KpiDefinition]):
         """Define a KPI. It is a draft that only administrators see, until `POST /kpis/{slug}/publish`."""
         said, editor = DefinitionBody.read(request), editor_of(request)
         slug, reason = said.pop("slug"), said.pop("reason")
-        actions.create(slug, edit_of(said), editor, reason=reason)
+        with effect():
+            actions.create(slug, edit_of(said), editor, reason=reason)
         made = self.get_queryset().get(slug=slug)
         response = answer(made, principal_of(request), 201)
         response["Location"] = f"{request.path}/{slug}"
@@ -118,6 +120,7 @@ class Definition(Tagged, RetrieveAPIView[KpiDefinition]):
 class ScorecardData(Tagged):
     """A scorecard: per KPI the value, its target, how it moved, its weeks, and how far to trust it."""
 
+    parameters = frozenset({"window"})
     permission_classes = [allowed_to(Can.READ_INCIDENTS)]
 
     @extend_schema(

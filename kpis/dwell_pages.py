@@ -108,6 +108,7 @@ class DwellsShown(Documented):
 class DwellData(APIView):
     """How long incidents stay in each phase, by severity."""
 
+    parameters = frozenset({"window"})
     permission_classes = [allowed_to(Can.READ_INTERNAL_KPIS)]
 
     @extend_schema(

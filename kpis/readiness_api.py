@@ -115,6 +115,7 @@ class Readiness(APIView):
     """The class of a team per alarm level, where it comes from, and what would move it."""
 
     permission_classes: list[type[BasePermission]] = [MaySeeSomeTeam]
+    parameters = frozenset({"window", "box", "as_of"})
 
     @extend_schema(parameters=_PARAMETERS, responses=ReadinessShown)
     def get(self, request: Request, slug: str) -> Response:

@@ -116,10 +116,12 @@ version_1 = [
     *kpis.personal_api.urlpatterns,
     *kpis.dwell_pages.api_patterns,
     *kpis.histograms_pages.api_patterns,
-    path("schema", SpectacularAPIView.as_view(), name="schema"),
+    path("schema", SpectacularAPIView.as_view(throttle_classes=[]), name="schema"),
     path(
         "docs",
-        SpectacularSwaggerSplitView.as_view(url_name="api:schema", template_name="api_docs.html"),
+        SpectacularSwaggerSplitView.as_view(
+            url_name="api:schema", template_name="api_docs.html", throttle_classes=[]
+        ),
         name="docs",
     ),
 ]

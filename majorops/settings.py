@@ -314,6 +314,7 @@ REST_FRAMEWORK = {
     "DEFAULT_RENDERER_CLASSES": ["majorops.lib.rest.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["majorops.lib.rest.JSONParser"],
     "DEFAULT_CONTENT_NEGOTIATION_CLASS": "majorops.lib.rest.Negotiation",
+    "DEFAULT_THROTTLE_CLASSES": ["majorops.lib.paging.KnownParameters"],
     "DEFAULT_PAGINATION_CLASS": "majorops.lib.paging.NewestFirst",
     "DEFAULT_SCHEMA_CLASS": "majorops.lib.refusals.ProblemSchema",
     "DEFAULT_METADATA_CLASS": None,

@@ -12,7 +12,7 @@ from accounts.models import User
 from majorops.lib import tables
 from tests.cast import Knock
 from tests.factories import IncidentFactory
-from tests.test_api_hostile import lists
+from tests.test_api_hostile import addressed, lists, schema_of_the_api
 from tests.world import World, build
 
 PROBLEM = "application/problem+json"
@@ -37,6 +37,21 @@ def refused(world: World, query: str) -> list[tuple[str, int, Any]]:
 @pytest.mark.parametrize("query", ["limt=3", "limit=201", "limit=0", "cursor=x", "limit=1&limit=2", "limit="])
 def test_no_list_answers_a_question_it_was_not_asked(world: World, query: str) -> None:
     assert refused(world, query) == []
+
+
+def test_no_other_address_answers_a_question_it_was_not_asked(world: World) -> None:
+    """What it can be asked is what the schema says."""
+    client, schema = world.client("admin"), schema_of_the_api()
+    gets = {path: methods["get"] for path, methods in schema["paths"].items() if "get" in methods}
+    others = {path: get for path, get in gets.items() if "cursor" not in asked_by(get)}
+    assert len(others) > 12
+    for path, get in others.items():
+        problem = client.get(f"{addressed(path, world)}?zzz=1")
+        assert (problem.status_code, problem.json()["allowed"]) == (400, asked_by(get)), path
+
+
+def asked_by(operation: dict[str, Any]) -> list[str]:
+    return sorted(each["name"] for each in operation.get("parameters", ()) if each["in"] == "query")
 
 
 def test_every_list_names_what_it_knows_and_what_was_meant(world: World) -> None:

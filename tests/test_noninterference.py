@@ -17,6 +17,7 @@ import pytest
 from django.conf import settings
 from django.http import HttpResponseBase
 
+from incidents import answers
 from incidents.models import Incident
 from tests.walk import is_admin, routes
 from tests.world import MARK, NOW, World, build, plant, plant_inside
@@ -74,6 +75,7 @@ def addresses(world: World, queries: tuple[str, ...], first: int) -> Iterator[st
 
 
 def look(world: World, role: str, asked: list[tuple[str, str]]) -> list[Answer]:
+    answers.forget_all()  # what the one world was told must not be told in the other
     clients = {accept: world.client(role, accept) for accept in (PAGE, DATA)}
     return [answer_of(clients[accept].get(address)) for address, accept in asked]
 

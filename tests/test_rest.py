@@ -9,16 +9,19 @@ from typing import Any
 import pytest
 from django.core.management import call_command
 from django.db import OperationalError
-from django.test import Client
+from django.test import Client, RequestFactory
 from django.urls import URLPattern, URLResolver, get_resolver
 from rest_framework.exceptions import ParseError
+from rest_framework.permissions import AllowAny
+from rest_framework.response import Response
 
 from accounts.models import User
 from accounts.permissions import Nobody
 from incidents import actions
+from majorops.lib.deprecation import Deprecated
 from majorops.lib.rest import MAX_BYTES, parse_json
 from tests.cast import Knock
-from tests.factories import IncidentFactory, TeamFactory
+from tests.factories import IncidentFactory, TeamFactory, at
 
 PROBLEM = "application/problem+json"
 JSON = "application/json"
@@ -278,7 +281,38 @@ def test_schema_is_valid_and_tells_of_problems(client_as: Knock, mim: User, tmp_
         if method in ("get", "post", "patch")
     ]
     assert len(operations) > 25
-    assert all(PROBLEM in operation["responses"]["default"]["content"] for operation in operations)
+    refused = schema["components"]["responses"]["Refused401"]
+    assert PROBLEM in refused["content"]
+    assert all("default" not in operation["responses"] for operation in operations)
+    assert sum("401" in operation["responses"] for operation in operations) == len(operations)
+
+
+def test_what_will_go_says_so_in_each_answer(rf: RequestFactory) -> None:
+    class Old(Deprecated):
+        permission_classes = [AllowAny]
+        authentication_classes: list[Any] = []
+        deprecated_since, sunset, instead = at("2026-01-01T00:00"), at("2026-07-01T00:00"), "/api/v1/incidents"
+
+        def get(self, request: object) -> Response:
+            return Response({}, headers={"Link": '<x>; rel="next"'})
+
+    for answer in (Old.as_view()(rf.get("/")), Old.as_view()(rf.post("/"))):
+        assert (answer["Deprecation"], answer["Sunset"]) == ("@1767225600", "Wed, 01 Jul 2026 00:00:00 GMT")
+        assert answer["Link"].endswith('</api/v1/incidents>; rel="successor-version"')
+
+
+def test_every_refusal_that_an_operation_names_is_explained(client_as: Knock, mim: User) -> None:
+    schema = client_as(mim).get("/api/v1/schema", headers={"Accept": "application/vnd.oai.openapi+json"}).json()
+    named = {
+        status: answer["$ref"].rpartition("/")[2]
+        for operations in schema["paths"].values()
+        for operation in operations.values()
+        if isinstance(operation, dict)
+        for status, answer in operation["responses"].items()
+        if "$ref" in answer
+    }
+    assert set(named.values()) <= schema["components"]["responses"].keys()
+    assert {"400", "401", "404", "409", "412", "413", "422", "428", "429", "503"} <= named.keys()
 
 
 def test_schema_and_its_page_need_a_sign_in(client_as: Knock, stakeholder: User) -> None:

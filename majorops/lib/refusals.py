@@ -16,6 +16,7 @@ from rest_framework import exceptions, serializers
 from rest_framework.response import Response
 from rest_framework.settings import api_settings
 
+from majorops.lib.deprecation import Deprecated
 from majorops.lib.errors import DomainError
 from majorops.lib.problems import CONTENT_TYPE, domain_problem, problem
 from majorops.lib.rest import CSV, TooLarge, is_list
@@ -159,6 +160,9 @@ class ProblemSchema(AutoSchema):
     def get_override_parameters(self) -> list[Any]:
         own = super().get_override_parameters()
         return [*own, IDEMPOTENCY_KEY] if self.method == "POST" else own
+
+    def is_deprecated(self) -> bool:
+        return bool(super().is_deprecated()) or isinstance(self.view, Deprecated)
 
     def _refusals(self) -> set[int]:
         found = {*ALWAYS, *getattr(self.view, "also_refuses", ())}
