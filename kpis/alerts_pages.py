@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, cast
+
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
@@ -10,6 +12,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_GET, require_POST
 from drf_spectacular.utils import extend_schema, extend_schema_serializer
 from rest_framework import serializers
+from rest_framework.generics import ListAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -23,8 +26,10 @@ from kpis.alerts import actions
 from kpis.alerts.reading import Standing, history, in_words, standing_of, standings
 from kpis.models import AlertRule
 from kpis.serializers import Documented
+from majorops.lib.conditional import Tagged
 from majorops.lib.errors import DomainError
 from majorops.lib.fields import Body, Text
+from majorops.lib.paging import PAGE_PARAMETERS, NewestFirst, StrictFilters, check_query
 from majorops.lib.times import iso
 from majorops.lib.visibility import visible
 
@@ -123,15 +128,20 @@ def document(each: Standing) -> dict[str, object]:
     }
 
 
-class Alerts(APIView):
+class Alerts(Tagged, ListAPIView[AlertRule]):
     """Alert rules on KPIs and how they stand."""
 
     permission_classes = [allowed_to(Can.READ_EXEC_KPIS)]
+    serializer_class = AlertShown
+    queryset = AlertRule.objects.none()  # for the schema; `standings` finds the reader's
+    filter_backends = [StrictFilters]
 
-    @extend_schema(operation_id="kpi_alerts", responses=AlertShown(many=True))
-    def get(self, request: Request) -> Response:
+    @extend_schema(operation_id="kpi_alerts")
+    def list(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         """What fires comes first. A rule of a KPI that nothing measures is `proposed`."""
-        return Response([document(each) for each in standings(principal_of(request))])
+        check_query(request, PAGE_PARAMETERS)
+        rows = [document(each) for each in standings(principal_of(request))]
+        return self.get_paginated_response(cast(NewestFirst, self.paginator).of_few(rows, "slug", request))
 
 
 class Acknowledgement(APIView):

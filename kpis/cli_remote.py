@@ -60,7 +60,7 @@ class Remote:
         return dict(found)
 
     def alerts(self) -> list[Document]:
-        return list(self.server.get("kpi-alerts"))
+        return list(self.server.rows("kpi-alerts"))
 
     def readiness(self, slug: str, **said: str) -> Document:
         found = self._get(f"teams/{slug}/readiness", **said)
@@ -69,7 +69,7 @@ class Remote:
         return dict(found)
 
     def reports(self) -> list[Document]:
-        return list(self.server.get("reports"))
+        return list(self.server.rows("reports", 100))
 
     def report(self, id: str) -> Document:
         try:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.urls import path
@@ -9,6 +13,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_GET
 from drf_spectacular.utils import extend_schema, extend_schema_serializer
 from rest_framework import serializers
+from rest_framework.generics import ListAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -21,6 +26,8 @@ from kpis.models import Report
 from kpis.reports.reading import Opened, opened, reports_for
 from kpis.reports.rendering import markdown
 from kpis.serializers import Documented
+from majorops.lib.conditional import Tagged
+from majorops.lib.paging import NewestFirst, StrictFilters
 from majorops.lib.times import iso
 from majorops.lib.visibility import visible
 
@@ -93,15 +100,22 @@ def document(found: Opened) -> dict[str, object]:
     return {**line(found.report), **told}
 
 
-class Reports(APIView):
-    """Reports, the newest first; at most 100."""
+class Reports(Tagged, ListAPIView[Report]):
+    """The reports that you may read, the newest first."""
 
     permission_classes = [allowed_to(Can.READ_EXEC_KPIS)]
+    serializer_class = ReportLine
+    queryset = Report.objects.none()
+    pagination_class = NewestFirst
+    filter_backends = [StrictFilters]
 
-    @extend_schema(operation_id="reports", responses=ReportLine(many=True))
-    def get(self, request: Request) -> Response:
-        """Those that you may read."""
-        return Response([line(each) for each in reports_for(principal_of(request))])
+    def get_queryset(self) -> QuerySet[Report]:
+        return visible(Report.objects.defer("content"), principal_of(self.request))
+
+    @extend_schema(operation_id="reports")
+    def list(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        page: Sequence[Report] = self.paginate_queryset(self.filter_queryset(self.get_queryset())) or ()
+        return self.get_paginated_response([line(row) for row in page])
 
 
 class OneReport(APIView):

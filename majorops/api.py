@@ -119,9 +119,7 @@ version_1 = [
     path("schema", SpectacularAPIView.as_view(throttle_classes=[]), name="schema"),
     path(
         "docs",
-        SpectacularSwaggerSplitView.as_view(
-            url_name="api:schema", template_name="api_docs.html", throttle_classes=[]
-        ),
+        SpectacularSwaggerSplitView.as_view(url_name="api:schema", template_name="api_docs.html", throttle_classes=[]),
         name="docs",
     ),
 ]

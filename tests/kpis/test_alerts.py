@@ -201,7 +201,7 @@ def test_the_api_lists_and_acknowledges(mim: User, executive: User, client_as: K
     watched = rule()
     seen(70)
     actions.evaluate(watched.pk, NOON)
-    [found] = client_as(executive).get("/api/v1/kpi-alerts").json()
+    [found] = client_as(executive).get("/api/v1/kpi-alerts").json()["results"]
     assert (found["state"], found["value"], found["condition"]) == ("firing", 70, "< 80 %")
     post = {"content_type": "application/json"}
     assert client_as(executive).post("/api/v1/kpi-alerts/cadence-low/acknowledge", "{}", **post).status_code == 403

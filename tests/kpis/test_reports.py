@@ -162,7 +162,7 @@ def test_the_api_tells_the_frozen_content(executive: User, client_as: Knock) -> 
     report = making.make(Kind.WEEKLY_EXECUTIVE, now=MONDAY)
     figure("mttr", MIDNIGHT, 101.0)
     program = client_as(executive)
-    assert [each["id"] for each in program.get("/api/v1/reports").json()] == [report.pk]
+    assert [each["id"] for each in program.get("/api/v1/reports").json()["results"]] == [report.pk]
     found = program.get(f"/api/v1/reports/{report.pk}").json()
     assert found["sha256"] == report.content_sha256
     assert [(each["kpi"], each["value"]) for each in found["restated"]] == [("mttr", "101 min")]
