@@ -89,9 +89,10 @@ def for_all_alike(view: View) -> View:
 def is_for_all_alike(request: HttpRequest) -> bool:
     """By the view that will answer, never by how the path begins."""
     try:
-        return getattr(resolve(request.path_info).func, "for_all_alike", False)
+        request.resolver_match = resolve(request.path_info)
     except Resolver404:
         return False
+    return getattr(request.resolver_match.func, "for_all_alike", False)
 
 
 def open_to_programs(view: View) -> View:

@@ -20,7 +20,7 @@ from accounts.principals import Principal
 from accounts.roles import Can
 from kpis import actions, exports, scorecards
 from kpis.actions import Editor
-from kpis.definition_bodies import DefinitionBody, EditBody, edit_of
+from kpis.definition_bodies import DefinitionBody, DefinitionEdit, edit_of
 from kpis.errors import EditedMeanwhile
 from kpis.filters import DefinitionFilter
 from kpis.models import KpiDefinition, KpiDefinitionVersion
@@ -101,13 +101,13 @@ class Definition(Tagged, RetrieveAPIView[KpiDefinition]):
     def retrieve(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         return answer(self.get_object(), principal_of(request))
 
-    @extend_schema(request=EditBody, responses=DefinitionShown, parameters=[IF_MATCH])
+    @extend_schema(request=DefinitionEdit, responses=DefinitionShown, parameters=[IF_MATCH])
     def patch(self, request: Request, slug: str) -> Response:
         """Change it. Formula, spec and units become a draft, which runs once it is published; the rest holds at once.
         Needs If-Match; the version history keeps why."""
         definition, editor = self.get_object(), editor_of(request)
         check_match(request, state_of(definition))
-        said = EditBody.read(request)
+        said = DefinitionEdit.read(request)
         reason = said.pop("reason")
         seen = actions.state_of(definition)
         try:

@@ -8,7 +8,8 @@ from rest_framework import serializers
 
 from kpis.actions import Edit, Running, draft_of, running_of
 from kpis.definitions import RUNNING
-from kpis.models import SLUG, KpiDefinition, KpiVisibility, ReviewCadence
+from kpis.models import KpiDefinition, KpiVisibility, ReviewCadence
+from kpis.models.definitions import SLUG
 from kpis.targets import stated
 from majorops.lib.fields import Body, OneOf, Text, by_value
 
@@ -29,7 +30,7 @@ class RunningBody(Body):
     )
 
 
-class EditBody(RunningBody):
+class DefinitionEdit(RunningBody):
     name = Text(max_length=120, required=False)
     description = Text(required=False)
     visibility = OneOf(KpiVisibility, shown=by_value, required=False)
@@ -41,7 +42,7 @@ class EditBody(RunningBody):
     reason = Text(max_length=300, help_text="Why it changes. The version history keeps it.")
 
 
-class DefinitionBody(EditBody):
+class DefinitionBody(DefinitionEdit):
     slug = serializers.SlugField(max_length=64, validators=[SLUG], help_text="Its name for programs. It cannot change.")
     name = Text(max_length=120)
     description = Text()

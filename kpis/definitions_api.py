@@ -21,7 +21,7 @@ from kpis import actions, backfills
 from kpis.actions import running_of
 from kpis.api import answer, editor_of
 from kpis.compute import last_midnight
-from kpis.definition_bodies import EditBody, edit_of
+from kpis.definition_bodies import DefinitionEdit, edit_of
 from kpis.models import KpiDefinition, KpiRun
 from kpis.preview import Compared, Preview, Side, preview
 from kpis.serializers import DefinitionShown, Documented
@@ -73,7 +73,7 @@ class PreviewShown(Documented):
     subjects = ComparedShown(many=True, help_text="The last incidents or dispatches.")
 
 
-class TryBody(EditBody):
+class TryBody(DefinitionEdit):
     """What to try; what is not said is as it stands, in the draft if there is one."""
 
     reason = Text(required=False, help_text="Not kept: nothing is written.")
@@ -127,7 +127,7 @@ class Publish(ForAdministrators):
         definition, said = self.definition(), ReasonBody.read(request)
         with effect(definition):
             actions.publish(definition, editor_of(request), reason=said["reason"])
-        return answer(self.definition(), principal_of(request))
+        return answer(definition, principal_of(request))
 
 
 # --- Computing it ---

@@ -116,18 +116,14 @@ class ClaimsDone(Documented):
     results = RowDone(many=True)
 
 
-class ClaimList(serializers.ListSerializer[Any]):
-    """As many claims as one request may have, for the schema."""
-
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(child=ClaimBody(), min_length=1, max_length=MOST, **kwargs)
-
-
 CLAIMS = PolymorphicProxySerializer(
-    component_name="ClaimOrClaims", serializers=[ClaimBody, ClaimList], resource_type_field_name=None
+    component_name="ClaimOrClaims",
+    serializers=[ClaimBody, ClaimBody(many=True)],
+    resource_type_field_name=None,
+    many=False,
 )
 STATED = PolymorphicProxySerializer(
-    component_name="Stated", serializers=[ObservationShown, ClaimsDone], resource_type_field_name=None
+    component_name="Stated", serializers=[ObservationShown, ClaimsDone], resource_type_field_name=None, many=False
 )
 
 

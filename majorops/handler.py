@@ -17,7 +17,9 @@ from typing import Any
 
 from django.core.handlers.asgi import ASGIHandler, ASGIRequest
 from django.db import close_old_connections, connection, reset_queries
+from django.http import HttpRequest
 from django.http.response import HttpResponseBase
+from django.urls import ResolverMatch
 
 #: How many requests a process works on at once. Each thread keeps one database connection.
 THREADS = 8
@@ -39,6 +41,10 @@ class Handler(ASGIHandler):
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Without the thread of its own that Django opens for each request here."""
         await self.handle(scope, receive, send)
+
+    def resolve_request(self, request: HttpRequest) -> ResolverMatch:
+        """Whose view it is was looked for when it was asked who sent it (accounts/middleware.py)."""
+        return request.resolver_match or super().resolve_request(request)
 
     async def get_response_async(self, request: ASGIRequest) -> HttpResponseBase:  # type: ignore[override]
         loop = asyncio.get_running_loop()

@@ -1,13 +1,18 @@
-"""A request id on every request: in the log, in the answer, in every problem."""
+"""A request id on every request: in the log, in the answer, in every problem. And the policy of our pages."""
 
 from __future__ import annotations
 
 import inspect
 import re
 from collections.abc import Awaitable, Callable
+from functools import cached_property
 from typing import Any
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
+from csp.constants import HEADER as POLICY
+from csp.middleware import CSPMiddleware
+from csp.utils import build_policy
+from django.conf import settings
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
@@ -43,3 +48,18 @@ class RequestId:
         if getattr(request, "user", None) is not None and request.user.is_authenticated:
             response.setdefault("Cache-Control", "private, no-store")
         return response
+
+
+class ContentSecurityPolicy(CSPMiddleware):
+    """django-csp, which writes the header anew for each answer. Where nothing differs, it is written once."""
+
+    def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
+        is_usual = POLICY not in response and not any(name.startswith("_csp") for name in vars(response))
+        if settings.DEBUG or not is_usual or hasattr(request, "_csp_nonce"):
+            return super().process_response(request, response)
+        response[POLICY] = self._usual
+        return response
+
+    @cached_property
+    def _usual(self) -> str:
+        return build_policy()

@@ -165,6 +165,7 @@ EXEMPT = {
     ("incidents.viewing", "StatusUpdate"): "the rule itself: counted per audience",
     ("incidents.viewing", "memberships"): "asks about the viewer",
     ("majorops.context", "Membership"): "asks about the viewer",
+    ("incidents.filters", "TeamPage"): "asked for readers of team response only (incidents/api.py)",
     ("incidents.logbook", "corrections"): "prefetched through visible()",
     ("incidents.exports", "corrections"): "prefetched through visible()",
     ("incidents.status_read", "TimelineEvent"): "moves of published incidents: they become four states, never shown",

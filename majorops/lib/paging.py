@@ -19,13 +19,12 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework.pagination import BasePagination
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.throttling import BaseThrottle
 from rest_framework.utils.urls import replace_query_param
 from rest_framework.views import APIView
 
 from majorops.lib.errors import DomainError, Invalid
 from majorops.lib.fields import unknown
-from majorops.lib.rest import EXCEL, is_list
+from majorops.lib.rest import EXCEL
 from majorops.lib.times import parse_time
 
 DEFAULT_LIMIT = 50
@@ -53,18 +52,6 @@ class StrictFilters(DjangoFilterBackend):
         check_query(request, PAGE_PARAMETERS.union(filterset_class.base_filters if filterset_class else ()))
         filtered: QuerySet[M] = super().filter_queryset(request, queryset, view)
         return filtered
-
-
-class KnownParameters(BaseThrottle):
-    """The same for addresses that are no lists. What they can be asked stands in their view's `parameters`.
-
-    A throttle, for REST framework asks those of every view, once it is known who asks and that they may.
-    """
-
-    def allow_request(self, request: Request, view: APIView) -> bool:
-        if request.method in ("GET", "HEAD") and not is_list(view, "GET"):
-            check_query(request, getattr(view, "parameters", frozenset()), what="a parameter of this address")
-        return True
 
 
 def check_query(request: Request, allowed: frozenset[str], *, what: str = "a parameter of this list") -> None:

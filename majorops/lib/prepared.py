@@ -51,7 +51,7 @@ def ask(build: Build, *key: Hashable, blanks: Mapping[Blank, Blank | None]) -> l
 
 def _cursor() -> CursorWrapper:
     """Of PostgreSQL one that sends statement and values apart, as preparing takes; Django's own puts them together."""
-    if connection.vendor != "postgresql":
+    if connection.vendor != "postgresql" or connection.queries_logged:  # the log has Django's own with its values
         return connection.cursor()
     from django.db.backends.postgresql.base import ServerBindingCursor
 

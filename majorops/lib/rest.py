@@ -103,6 +103,21 @@ class Negotiation(DefaultContentNegotiation):
         return super().select_renderer(request, renderers, format_suffix)
 
 
+class KnownParameters:
+    """Refuses what an address that is no list has no parameter for. What it can be asked is its view's `parameters`.
+
+    A throttle, for REST framework asks those of every view once it is known who asks, and that they may.
+    """
+
+    def allow_request(self, request: Any, view: Any) -> bool:
+        # REST framework's views load this module for the renderer, and lists need those views.
+        from majorops.lib.paging import check_query
+
+        if request.method in ("GET", "HEAD") and not is_list(view, "GET"):
+            check_query(request, getattr(view, "parameters", frozenset()), what="a parameter of this address")
+        return True
+
+
 def problem_handler(exc: Exception, context: Any) -> Response | None:
     """Every exception as application/problem+json."""
     # REST framework's views load this module for the renderer, and the handler needs those views.

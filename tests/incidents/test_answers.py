@@ -18,6 +18,8 @@ from tests.cast import Knock
 from tests.factories import NOON, IncidentFactory, StatusUpdateFactory, TimelineEventFactory, UserFactory
 from tests.incidents.test_reading import Dice, any_incident, everybody, people  # noqa: F401
 
+pytestmark = pytest.mark.django_db
+
 
 @pytest.fixture(autouse=True)
 def _nothing_kept() -> Iterator[None]:

@@ -37,7 +37,7 @@ def test_everything_together(client_as: Knock, mim: User) -> None:
     (all_of_it,) = told["groups"]
     assert (told["window"], told["units"], all_of_it["group"]) == ("30d", "minutes", None)
     assert (all_of_it["value"], all_of_it["n"], all_of_it["evidence"]) == (30.0, 3, "partial")
-    assert [reason["code"] for reason in all_of_it["evidenceReasons"]] == ["small_sample"]
+    assert [reason["code"] for reason in all_of_it["evidenceReasons"]] == ["low_n"]
     assert asked(client_as(mim), "stat=median&window=60d")["groups"][0]["value"] == 40.0
 
 
