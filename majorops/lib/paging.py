@@ -182,9 +182,7 @@ class NewestFirst(BasePagination):
         self.request, self.model = request, model
         # A cursor fits its own list only: a name is no time.
         self.salt = f"cursor:{model._meta.label}:{','.join(self.ordering)}"
-        limit = self._limit(request.query_params.get("limit"))
-        if request.query_params.get(EXCEL, "1") != "1":
-            raise BadQuery(f"{EXCEL} is 1, or left out.", parameter=EXCEL)
+        limit = self._limit(request)
         self.asked = Window(self.ordering, limit, *self._read(request.query_params.get("cursor")))
         return self.asked
 
@@ -201,7 +199,7 @@ class NewestFirst(BasePagination):
     def of_few(self, rows: Sequence[Mapping[str, Any]], key: str, request: Request) -> list[Mapping[str, Any]]:
         """A page of rows that were worked out, in their order; it goes on after the one whose `key` the cursor has."""
         self.request, self.salt = request, f"cursor:few:{key}"
-        limit = self._limit(request.query_params.get("limit"))
+        limit = self._limit(request)
         after, is_reverse = self._read(request.query_params.get("cursor"))
         places = {row[key]: place for place, row in enumerate(rows)}
         at = places.get(after[0], -1) if after else -1
@@ -212,7 +210,10 @@ class NewestFirst(BasePagination):
         self.previous = signing.dumps([1, page[0][key]], salt=self.salt) if page and has_previous else None
         return page
 
-    def _limit(self, text: str | None) -> int:
+    def _limit(self, request: Request) -> int:
+        if request.query_params.get(EXCEL, "1") != "1":
+            raise BadQuery(f"{EXCEL} is 1, or left out.", parameter=EXCEL)
+        text = request.query_params.get("limit")
         if text is None:
             return DEFAULT_LIMIT
         if not (text.isascii() and text.isdecimal() and len(text) < 10 and 1 <= int(text) <= MAX_LIMIT):

@@ -17,7 +17,7 @@ from rest_framework.response import Response
 from rest_framework.settings import api_settings
 
 from majorops.lib.deprecation import Deprecated
-from majorops.lib.errors import DomainError
+from majorops.lib.errors import DomainError, Invalid
 from majorops.lib.problems import CONTENT_TYPE, domain_problem, problem
 from majorops.lib.rest import CSV, TooLarge, is_list
 
@@ -71,6 +71,8 @@ class ProblemHandler(ExceptionHandler):
     def convert_known_exceptions(self, exc: Exception) -> Exception:
         match exc:
             case DomainError():
+                if isinstance(exc, Invalid) and self.context["request"].method in ("GET", "HEAD"):
+                    exc.status = 400  # it has no body: what is wrong is a parameter
                 return Refused(exc)
             case Http404() | exceptions.NotFound():
                 return exceptions.NotFound("There is nothing here, or nothing you may see.")

@@ -187,7 +187,7 @@ def test_single_people_are_on_no_scorecard(dispatches: None, admin_user: User) -
 def test_wrong_window_and_name_are_refused(client_as: Knock, mim: User) -> None:
     client = client_as(mim)
     answer = client.get("/api/v1/scorecards/exec?window=45")
-    assert (answer.status_code, answer.json()["detail"]) == (422, "window is 30, 60 or 90 (days).")
+    assert (answer.status_code, answer.json()["detail"]) == (400, "window is 30, 60 or 90 (days).")
     assert client.get("/api/v1/scorecards/health").status_code == 404
 
 
