@@ -27,7 +27,7 @@ def carry_out(slug: str, start: str | None, end: str) -> dict[str, Any]:
 def queue(definition: KpiDefinition, start: datetime | None, end: datetime) -> str:
     """The id of the task, once the transaction is committed. Raises NothingToCompute."""
     require_runnable(definition)
-    return str(carry_out.enqueue(definition.slug, iso(start), iso(end)).id)
+    return str(carry_out.enqueue(definition.slug, iso(start), str(iso(end))).id)
 
 
 def counted(definition: KpiDefinition, start: datetime | None, end: datetime) -> dict[str, Any]:

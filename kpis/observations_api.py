@@ -172,7 +172,7 @@ class Observations(Tagged, ListAPIView[KpiObservation]):
         renewed_all([observation], now)
         return observation, outcome
 
-    def _each(self, claims: list[Any]) -> dict[str, Any]:
+    def _each(self, claims: Sequence[Any]) -> dict[str, Any]:
         """What became of each claim of a list. They count as one request: sent again under its key, none is stored."""
         if not 1 <= len(claims) <= MOST:
             raise Invalid(f"Send 1 to {MOST} observations at once; these are {len(claims)}.")
@@ -181,7 +181,7 @@ class Observations(Tagged, ListAPIView[KpiObservation]):
         counts = Counter(each["outcome"] for each in results)
         return {"received": len(claims), **{name: counts[name] for name in OUTCOMES}, "results": results}
 
-    def _one_of_many(self, row: int, told: Any) -> dict[str, Any]:
+    def _one_of_many(self, row: int, told: object) -> dict[str, Any]:
         try:
             observation, outcome = self._stated(ClaimBody.checked(told))
         except serializers.ValidationError as error:

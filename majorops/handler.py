@@ -16,7 +16,7 @@ from time import monotonic
 from typing import Any
 
 from django.core.handlers.asgi import ASGIHandler, ASGIRequest
-from django.db import close_old_connections, connection, reset_queries
+from django.db import DEFAULT_DB_ALIAS, close_old_connections, connections, reset_queries
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.urls import ResolverMatch
@@ -54,11 +54,12 @@ class Handler(ASGIHandler):
         """What Django does at the signals around a request, but on the thread that has the connection."""
         reset_queries()
         close_old_connections()
-        was_checked = connection.health_check_done = self._was_checked_lately()
+        database: Any = connections[DEFAULT_DB_ALIAS]
+        was_checked = database.health_check_done = self._was_checked_lately()
         try:
             return self.get_response(request)
         finally:
-            if connection.health_check_done and not was_checked:
+            if database.health_check_done and not was_checked:
                 self.own.checked_at = monotonic()
             close_old_connections()
 

@@ -17,8 +17,7 @@ from typing import Any
 from uuid import UUID
 
 from django.core.exceptions import EmptyResultSet
-from django.db import connection
-from django.db.backends.utils import CursorWrapper
+from django.db import DEFAULT_DB_ALIAS, connection, connections
 from django.db.models import QuerySet
 
 from majorops.lib.ulid import ULIDField
@@ -49,16 +48,18 @@ def ask(build: Build, *key: Hashable, blanks: Mapping[Blank, Blank | None]) -> l
         return list(_converted(cursor.fetchall(), converters))
 
 
-def _cursor() -> CursorWrapper:
+def _cursor() -> Any:
     """Of PostgreSQL one that sends statement and values apart, as preparing takes; Django's own puts them together."""
     if connection.vendor != "postgresql" or connection.queries_logged:  # the log has Django's own with its values
         return connection.cursor()
     from django.db.backends.postgresql.base import ServerBindingCursor
 
-    connection.close_if_health_check_failed()
-    connection.ensure_connection()
-    with connection.wrap_database_errors:
-        return connection._prepare_cursor(ServerBindingCursor(connection.connection))
+    wrapper: Any = connections[DEFAULT_DB_ALIAS]
+    wrapper.close_if_health_check_failed()
+    wrapper.ensure_connection()
+    with wrapper.wrap_database_errors:
+        cursor: Any = ServerBindingCursor
+        return wrapper._prepare_cursor(cursor(wrapper.connection))
 
 
 @lru_cache(maxsize=SIZE)
