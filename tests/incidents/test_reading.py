@@ -244,7 +244,7 @@ def scanned(plan: dict[str, Any]) -> Iterator[str]:
 
 
 @pytest.mark.skipif(connection.vendor != "postgresql", reason="plans of PostgreSQL")
-@pytest.mark.parametrize("role", [Role.MIM, Role.STAKEHOLDER])
+@pytest.mark.parametrize("role", [Role.MIM, Role.STAKEHOLDER, Role.EXECUTIVE])
 def test_no_child_table_is_read_whole(client_as: Knock, people: list[User], many: Incident, role: Role) -> None:
     client = client_as(next(person for person in people if person.role == role))
     with CaptureQueriesContext(connection) as asked:
