@@ -35,7 +35,9 @@ Build = Callable[..., QuerySet[Any, Any]]
 Blank = str | datetime
 
 
-def ask(build: Build, *key: Hashable, blanks: Mapping[Blank, Blank | None]) -> list[list[Any]]:
+def ask(
+    build: Build, *key: Hashable, blanks: Mapping[str, str | None] | Mapping[Blank, Blank | None]
+) -> list[list[Any]]:
     """The rows of `build(*key)`, a `values_list`, with `blanks` (blank: id, text or time) filled in."""
     try:
         sql, values, converters = _compiled(build, key, connection.vendor)

@@ -71,7 +71,8 @@ class ProblemHandler(ExceptionHandler):
     def convert_known_exceptions(self, exc: Exception) -> Exception:
         match exc:
             case DomainError():
-                if isinstance(exc, Invalid) and self.context["request"].method in ("GET", "HEAD"):
+                asked = self.context["request"]
+                if isinstance(exc, Invalid) and asked is not None and asked.method in ("GET", "HEAD"):
                     exc.status = 400  # it has no body: what is wrong is a parameter
                 return Refused(exc)
             case Http404() | exceptions.NotFound():
