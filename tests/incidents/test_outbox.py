@@ -463,7 +463,8 @@ def test_the_api_of_webhooks(admin_user: User, mim: User, client_as: Any, hook: 
     assert program.post(f"{base}/deliveries/{row['id']}/redeliver").json()["messageId"] == row["messageId"]
     rotated = program.post(f"{base}/secret").json()["secret"]
     assert rotated != made["secret"]
-    changed = program.patch(base, {"isActive": False}, content_type="application/json").json()
+    known = {"If-Match": program.get(base).headers["ETag"]}
+    changed = program.patch(base, {"isActive": False}, content_type="application/json", headers=known).json()
     assert changed["isActive"] is False
     everything = program.get("/api/v1/webhooks").content + program.get(base).content
     assert b"secret" not in everything
