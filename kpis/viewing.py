@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from dataclasses import asdict
 from datetime import datetime, timedelta
 
-from django.db.models import F, OuterRef, QuerySet, Subquery, Window
-from django.db.models.functions import RowNumber
+from django.db.models import F, Max, OuterRef, QuerySet, Subquery, Window
+from django.db.models.functions import Coalesce, RowNumber
 
 from accounts.visibility import Viewer
 from incidents.models import Incident
@@ -126,9 +126,10 @@ def stored_for(viewer: Viewer) -> QuerySet[KpiObservation]:
 
 
 def newest_about(viewer: Viewer) -> Subquery:
-    """Of an incident in an outer query: when a figure about it was last computed, of those the viewer may read."""
-    rows = visible(KpiObservation.objects.samples().filter(incident=OuterRef("pk")), viewer)
-    return Subquery(rows.order_by("-created_at").values("created_at")[:1])
+    """Of an incident in an outer query: when a figure about it last came or went, of those the viewer may read."""
+    rows = visible(KpiObservation.objects.samples().filter(incident=OuterRef("pk")), viewer).order_by()
+    newest = rows.values("incident").annotate(newest=Max(Coalesce("retired_at", "created_at")))
+    return Subquery(newest.values("newest"))
 
 
 def sources_of(definition: KpiDefinition) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from http.client import HTTPConnection, HTTPResponse
+from time import monotonic
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -117,16 +118,22 @@ class Stream:
     def status(self) -> int:
         return self.response.status
 
-    def next(self, kind: str = "blocks") -> Event:
-        """The next event of this kind. Raises Ended, and TimeoutError after 20 s of silence."""
+    def next(self, *kinds: str) -> Event:
+        """The next event of these kinds, blocks unless told.
+
+        Raises Ended, and TimeoutError after 20 s of silence or 60 s of other events.
+        """
         told: dict[str, str] = {}
+        until = monotonic() + 60
         while line := self.response.readline():
+            if monotonic() > until:
+                raise TimeoutError(f"nothing of {kinds} came for a minute")
             text = line.decode().rstrip("\n")
             if text:
                 name, _, value = text.partition(": ")
                 told[name] = value
-            elif told.get("event") == kind:
-                return Event(kind, json.loads(told["data"]), told.get("id", ""))
+            elif told.get("event") in (kinds or ("blocks",)):
+                return Event(told["event"], json.loads(told["data"]), told.get("id", ""))
             else:
                 told = {}
         raise Ended
