@@ -81,7 +81,7 @@ class World:
     def samples(self) -> dict[str, list[str]]:
         """Arguments for routes, the telling ones first: what is there, what will be secret, what was never there."""
         entry = self.own.timeline.filter(visibility="public").values_list("pk", flat=True)[0]
-        page = self.own.team_pages.values_list("pk", flat=True)[0]
+        page = self.own.team_pages(manager="with_voided").values_list("pk", flat=True)[0]
         return {
             "incident_id": [self.own.pk, self.restricted_id, self.other.pk, ABSENT],
             "entry_id": [entry, ABSENT],
