@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
@@ -106,13 +106,12 @@ def _rows(viewer: Viewer) -> list[dict[str, Any]]:
 
 
 def _spread(one: Spread) -> dict[str, Any]:
-    told = asdict(one)
     return {
-        "n": told["n"],
-        "meanMinutes": told["mean"],
-        "medianMinutes": told["median"],
-        "p90Minutes": told["p90"],
-        "isApproximate": told["is_approximate"],
+        "n": one.n,
+        "meanMinutes": one.mean,
+        "medianMinutes": one.median,
+        "p90Minutes": one.p90,
+        "isApproximate": one.is_approximate,
     }
 
 

@@ -11,10 +11,9 @@ import math
 from array import array
 from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import accumulate
 from operator import add
-from typing import Final
+from typing import Final, NamedTuple
 
 RATIO = 1.05
 #: The first bucket reaches half a minute: of what is faster, only that is known.
@@ -30,8 +29,7 @@ MIDDLES = (FIRST, *(FIRST * RATIO ** (place - 0.5) for place in range(1, BUCKETS
 CODE: Final = "I"
 
 
-@dataclass(frozen=True, slots=True)
-class Spread:
+class Spread(NamedTuple):
     """Mean and percentiles of so many arrivals. `is_approximate`: the percentiles come from buckets."""
 
     n: int
@@ -49,9 +47,8 @@ def bucket_of(minutes: float) -> int:
     return bisect_right(EDGES, minutes)
 
 
-@dataclass(frozen=True, slots=True)
-class Mark:
-    """What stood at the end of a day."""
+class Mark(NamedTuple):
+    """What stood at the end of a day. A tuple, for a page makes thousands."""
 
     n: int
     total: float
@@ -77,20 +74,27 @@ def between(start: Mark, end: Mark) -> Spread:
         return NOTHING
     upper, lower = memoryview(end.counts).cast(CODE), memoryview(start.counts).cast(CODE)
     mean = (end.total - start.total) / n
-    return Spread(n, mean, _percentile(lower, upper, n, 50), _percentile(lower, upper, n, 90), is_approximate=True)
+    median = _percentile(lower, upper, n, 50, 0)
+    p90 = _percentile(lower, upper, n, 90, median)
+    return Spread(n, mean, _middle(median), _middle(p90), True)
 
 
-def _percentile(lower: memoryview[int], upper: memoryview[int], n: int, percent: int) -> float | None:
-    """Nearest rank; None where it lies beyond the last edge."""
+def _percentile(lower: memoryview[int], upper: memoryview[int], n: int, percent: int, low: int) -> int:
+    """The bucket of the nearest rank, which is not below `low`."""
     rank = -(-percent * n // 100)
-    low, high = 0, BUCKETS - 1
+    high = BUCKETS - 1
     while low < high:
         middle = (low + high) // 2
         if upper[middle] - lower[middle] < rank:
             low = middle + 1
         else:
             high = middle
-    return MIDDLES[low] if low < len(MIDDLES) else None
+    return low
+
+
+def _middle(bucket: int) -> float | None:
+    """None beyond the last edge."""
+    return MIDDLES[bucket] if bucket < len(MIDDLES) else None
 
 
 def exactly(minutes: Sequence[float]) -> Spread:
