@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -156,8 +157,8 @@ def _follow(stream: Stream, blocks: dict[str, str], *, to: str) -> None:
 
 
 def _timeless(blocks: dict[str, str]) -> dict[str, str]:
-    """Without digits: running times move on between two looks."""
-    return {name: "".join(letter for letter in html if not letter.isdigit()) for name, html in blocks.items()}
+    """Without numbers: running times move on between two looks, from 6,359.9 to 6,360 for instance."""
+    return {name: re.sub(r"\d+(?:[.,]\d+)*", "", html) for name, html in blocks.items()}
 
 
 def ahead(stream: Stream, write: Callable[[], object]) -> Event:
