@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date
-from typing import Any
+from typing import Any, cast
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
@@ -13,9 +13,9 @@ from django.utils import timezone
 from django.views.decorators.http import require_GET
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
+from rest_framework.generics import ListAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
 from accounts.permissions import allowed_to, principal_of
 from accounts.roles import Can
@@ -25,8 +25,11 @@ from kpis import exports
 from kpis.credit_words import LABELS, minutes
 from kpis.histograms import LEVELS, Overview, overview, zone
 from kpis.histograms_rules import NOTHING, WORST, Spread
+from kpis.models import DispatchHistogram
 from kpis.readiness_rules import WINDOWS
 from kpis.serializers import Documented
+from majorops.lib.conditional import Tagged
+from majorops.lib.paging import PAGE_PARAMETERS, NewestFirst, StrictFilters, check_query
 from majorops.lib.visibility import visible
 from teams.models import Team
 
@@ -128,15 +131,20 @@ class ArrivalShown(Documented):
     is_approximate = serializers.BooleanField(help_text="The percentiles come from buckets, off by 2.5 % at most.")
 
 
-class Arrivals(APIView):
+class Arrivals(Tagged, ListAPIView[DispatchHistogram]):
     """Rolling means and percentiles of the way from page to bridge, for every team and level."""
 
     permission_classes = [allowed_to(Can.READ_TEAMS)]
+    serializer_class = ArrivalShown
+    queryset = DispatchHistogram.objects.none()  # for the schema; `_rows` reads what the viewer may
+    filter_backends = [StrictFilters]
 
-    @extend_schema(operation_id="team_arrivals", responses=ArrivalShown(many=True))
-    def get(self, request: Request) -> Response:
+    @extend_schema(operation_id="team_arrivals")
+    def list(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         """Over 30, 60 and 90 whole days up to last midnight."""
-        return Response(_rows(principal_of(request)))
+        check_query(request, PAGE_PARAMETERS)
+        rows = _rows(principal_of(request))
+        return self.get_paginated_response(cast(NewestFirst, self.paginator).of_few(rows, "team,box,days", request))
 
 
 api_patterns = [path("team-arrivals", Arrivals.as_view(), name="team-arrivals")]

@@ -197,17 +197,19 @@ class NewestFirst(BasePagination):
         return rows
 
     def of_few(self, rows: Sequence[Mapping[str, Any]], key: str, request: Request) -> list[Mapping[str, Any]]:
-        """A page of rows that were worked out, in their order; it goes on after the one whose `key` the cursor has."""
+        """A page of rows that were worked out, in their order. `key` names what tells them apart, by commas; it goes
+        on after the row that the cursor names."""
         self.request, self.salt = request, f"cursor:few:{key}"
         limit = self._limit(request)
         after, is_reverse = self._read(request.query_params.get("cursor"))
-        places = {row[key]: place for place, row in enumerate(rows)}
-        at = places.get(after[0], -1) if after else -1
+        keys = [tuple(str(row[name]) for name in key.split(",")) for row in rows]
+        at = keys.index(after) if after in keys else -1
         start = max(0, at - limit) if is_reverse else at + 1
-        page = list(rows[start : at if is_reverse else start + limit])
-        has_next, has_previous = start + len(page) < len(rows), start > 0
-        self.next = signing.dumps([0, page[-1][key]], salt=self.salt) if page and has_next else None
-        self.previous = signing.dumps([1, page[0][key]], salt=self.salt) if page and has_previous else None
+        stop = at if is_reverse else start + limit
+        page = list(rows[start:stop])
+        last = start + len(page) - 1
+        self.next = signing.dumps([0, *keys[last]], salt=self.salt) if page and last + 1 < len(rows) else None
+        self.previous = signing.dumps([1, *keys[start]], salt=self.salt) if page and start > 0 else None
         return page
 
     def _limit(self, request: Request) -> int:

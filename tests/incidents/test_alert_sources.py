@@ -24,7 +24,7 @@ FIXTURES = Path(__file__).parent / "fixtures" / "alerts"
 KINDS = {
     "pagerduty": "pagerduty", "events": "events_v2", "opsgenie": "opsgenie", "alertmanager": "alertmanager",
     "grafana": "grafana", "datadog": "datadog", "statuspage": "statuspage", "newrelic": "newrelic",
-    "generic": "generic", "unknown": "generic", "uptimerobot": "mapped", "freshstatus": "mapped", "alerta": "mapped",
+    "generic": "generic", "unknown": "generic", "github": "generic", "uptimerobot": "mapped", "freshstatus": "mapped", "alerta": "mapped",
 }  # fmt: skip
 
 
@@ -57,6 +57,7 @@ TOLD = {
     "grafana_unified": ("c0ffee0000000001", "One in five checkouts fails", F, "critical", "11:55:00.123", None),
     "grafana_legacy_alerting": ("rule:1:17", "Checkout is slow", F, "", None, None),
     "grafana_legacy_ok": ("rule:1:17", "Checkout is slow", R, "", None, None),
+    "grafana_legacy_test": ("rule:0:0", "Test rule", R, "", None, None),
     "datadog_triggered": ("1122334455", "[Triggered] Queue of payments grows", F, "P1", "11:59:00", None),
     "datadog_recovered": ("1122334455", "[Recovered] Queue of payments grows", R, "P1", None, "12:19:00"),
     "statuspage_investigating": ("sp9z8y", "Card payments are delayed", F, "high", "11:59:00", None),
@@ -78,6 +79,8 @@ IGNORED = {
     "datadog_muted": "Muted does not change",
     "statuspage_component": "component",
     "unknown_ticket": "Nothing of an alert",
+    "github_pull_request": "Nothing of an alert",
+    "github_workflow_run": "Nothing of an alert",
 }
 
 

@@ -7,6 +7,7 @@ import gzip
 import hashlib
 import hmac
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,6 +25,12 @@ from tests.kpis.facts import define, event, ndjson
 pytestmark = pytest.mark.django_db
 SECRET = "a-secret-of-a-webhook"
 HEALTH = {"service": "api", "ok": True}
+BODIES = Path(__file__).parents[1] / "incidents" / "fixtures" / "alerts"
+
+
+def delivered(name: str) -> Any:
+    """What a webhook sent."""
+    return json.loads((BODIES / f"{name}.json").read_text())
 
 
 @pytest.fixture
@@ -205,6 +212,8 @@ def test_a_program_may_knock_with_its_token(program: Client) -> None:
         ("github", DEPLOYED, ["deployed", "deploy.finished"]),
         ("github", {"zen": "Keep it simple."}, []),
         ("github", {"pull_request": {"merged_at": None}, "action": "closed"}, []),
+        ("github", delivered("github_pull_request"), ["pr.merged"]),
+        ("github", delivered("github_workflow_run"), ["ci.run"]),
         ("chatwoot", {"event": "conversation_updated"}, []),
         (
             "alertmanager",

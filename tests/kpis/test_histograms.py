@@ -219,5 +219,9 @@ def test_the_page_its_files_and_who_reads_them(
     monkeypatch.setattr(histograms, "is_large", lambda: True)
     assert "percentiles approximate" in page_as(mim).get("/teams/arrivals").content.decode()
     assert len(page_as(mim).get("/teams/arrivals?format=csv").content.decode().splitlines()) == 4
-    assert {row["meanMinutes"] for row in client_as(mim).get("/api/v1/team-arrivals").json()} == {4}
+    first = client_as(mim).get("/api/v1/team-arrivals?limit=2").json()
+    second = client_as(mim).get(f"/api/v1/team-arrivals?cursor={first['next_cursor']}").json()
+    rows = [*first["results"], *second["results"]]
+    assert [(row["team"], row["days"], row["meanMinutes"]) for row in rows] == [(team.slug, d, 4) for d in (30, 60, 90)]
+    assert (second["next_cursor"], second["previous"] is not None) == (None, True)
     assert page_as(executive).get("/teams/arrivals").status_code == 403
