@@ -4,37 +4,28 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from django.utils import timezone
 
 from accounts.models import User
 from accounts.roles import Role
-from incidents.alerts import deciding, trying
+from incidents.alerts import trying
 from incidents.alerts.inbox import MAX_BYTES
-from incidents.cli_local import incident_called, stamp_of
-from incidents.cli_port import Order
+from incidents.cli_port import Document, Order, Verdict, incidents
 from incidents.cli_shared import As
-from incidents.models import IntakeSource, SourceAlert
+from incidents.lifecycle import Severity
+from incidents.models import IntakeSource
 from incidents.pages import NothingHere
 from majorops.lib.errors import Invalid
 from majorops.lib.manner import hint
-from majorops.lib.terminal import Listing, can_be_tried, listing
+from majorops.lib.terminal import Listing, can_be_tried, listing, remote_too
 from majorops.lib.text import near_match
-from majorops.lib.times import iso
-from majorops.lib.ulid import parse_ulid
 from majorops.lib.visibility import visible
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Alerts of other systems.")
-
-
-class AlertNotFound(NothingHere):
-    """No candidate has this id. See: mim alert list"""
-
-    code = "alert_not_found"
 
 
 @app.callback()
@@ -71,38 +62,29 @@ def _body(file: str) -> bytes:
 
 @app.command("list")
 @listing
+@remote_too
 def candidates() -> Listing:
     """Candidates that wait for a person, the oldest first.
 
     Example: mim alert list
     """
-    rows = [_shown(row) for row in visible(SourceAlert.objects.waiting().select_related("source"), _operator())]
+    rows = incidents().candidates()
     return Listing(rows, _line, f"{len(rows)} wait. To make one an incident: mim alert accept ID")
 
 
-def _line(row: Mapping[str, Any]) -> str:
+def _line(row: Document) -> str:
     return f"{row['id']}  {row['severity']:<9} {row['state']:<13} {row['source']:<16} {row['title']}"
 
 
-def _shown(row: SourceAlert) -> dict[str, object]:
-    return {
-        "id": row.pk,
-        "source": row.source.slug,
-        "title": row.title,
-        "severity": row.severity,
-        "state": row.state,
-        "issueTime": iso(row.issue_time),
-        "resolveTime": iso(row.resolve_time),
-        "firstSeenAt": iso(row.first_seen_at),
-        "repeats": row.repeats,
-    }
+Id = Annotated[str, typer.Argument(metavar="ID", help="The candidate's ULID.")]
 
 
 @app.command("accept")
 @can_be_tried
+@remote_too
 def accept(
-    id: Annotated[str, typer.Argument(metavar="ID", help="The candidate's ULID.")],
-    severity: Annotated[str, typer.Option(help="critical, high, medium or low. Default: the candidate's.")] = "",
+    id: Id,
+    severity: Annotated[Severity | None, typer.Option(help="Default: the candidate's.")] = None,
     title: Annotated[str, typer.Option(help="Default: the candidate's.")] = "",
     acting: As = "",
 ) -> None:
@@ -110,17 +92,17 @@ def accept(
 
     Example: mim alert accept 01JD8Q6Z6ZJ5C0M5RKVX9T3W4E --as mim@example.com
     """
-    row = _candidate(id)
-    stamp = stamp_of(Order.given("", acting))
-    incident = deciding.accept(row, title=title or row.title, severity=severity or row.severity, stamp=stamp)
-    typer.echo(incident.pk)
-    hint(f'Opened: "{incident.title}". Next: mim incident show {incident.pk}')
+    said = {"title": title, "severity": severity.value if severity else ""}
+    incident = incidents().decided(id, Verdict.ACCEPT, said, Order.given("", acting))
+    typer.echo(incident["id"])
+    hint(f'Opened: "{incident["title"]}". Next: mim incident show {incident["id"]}')
 
 
 @app.command("attach")
 @can_be_tried
+@remote_too
 def attach(
-    id: Annotated[str, typer.Argument(metavar="ID", help="The candidate's ULID.")],
+    id: Id,
     incident: Annotated[str, typer.Argument(metavar="INCIDENT", help="The open incident's ULID.")],
     acting: As = "",
 ) -> None:
@@ -128,15 +110,15 @@ def attach(
 
     Example: mim alert attach 01JD8Q6Z6ZJ5C0M5RKVX9T3W4E 01JD8Q7A0B1C2D3E4F5G6H7J8K --as mim@example.com
     """
-    found = incident_called(incident)
-    deciding.attach(_candidate(id), found, stamp=stamp_of(Order.given("", acting)))
-    hint(f'Attached to "{found.title}". Next: mim log tail {found.pk}')
+    found = incidents().decided(id, Verdict.ATTACH, {"incident": incident}, Order.given("", acting))
+    hint(f'Attached to "{found["title"]}". Next: mim log tail {found["id"]}')
 
 
 @app.command("dismiss")
 @can_be_tried
+@remote_too
 def dismiss(
-    id: Annotated[str, typer.Argument(metavar="ID", help="The candidate's ULID.")],
+    id: Id,
     reason: Annotated[str, typer.Option(help="Why it is no incident.")],
     acting: As = "",
 ) -> None:
@@ -144,15 +126,8 @@ def dismiss(
 
     Example: mim alert dismiss 01JD8Q6Z6ZJ5C0M5RKVX9T3W4E --reason "Planned work" --as mim@example.com
     """
-    deciding.dismiss(_candidate(id), reason, stamp=stamp_of(Order.given("", acting)))
+    incidents().decided(id, Verdict.DISMISS, {"reason": reason}, Order.given("", acting))
     hint("Dismissed. What waits still: mim alert list")
-
-
-def _candidate(id: str) -> SourceAlert:
-    try:
-        return visible(SourceAlert.objects.select_related("source"), _operator()).get(pk=parse_ulid(id))
-    except (ValueError, SourceAlert.DoesNotExist):
-        raise AlertNotFound from None
 
 
 def _operator() -> User:

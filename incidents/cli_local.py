@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from django.db import models
+from django.utils import timezone
 from rest_framework.serializers import Serializer
 
 from accounts.cli import PersonNotFound
@@ -17,7 +18,21 @@ from accounts.permissions import RoleRequired
 from accounts.roles import Can, Role
 from incidents import actions
 from incidents.actions import Stamp
-from incidents.cli_port import OF_A_PAGE, Document, Done, IncidentNotFound, Order, TeamNotFound, Verb, Which
+from incidents.alerts import deciding
+from incidents.candidates_api import CandidateShown
+from incidents.cli_port import (
+    OF_A_PAGE,
+    AlertNotFound,
+    Document,
+    Done,
+    IncidentNotFound,
+    Order,
+    ReviewNotFound,
+    TeamNotFound,
+    Verb,
+    Verdict,
+    Which,
+)
 from incidents.models import (
     ArrivalSource,
     FollowUp,
@@ -25,9 +40,11 @@ from incidents.models import (
     IncidentQuerySet,
     LearningReview,
     Source,
+    SourceAlert,
     TeamPage,
 )
 from incidents.review_api import FollowUpShown, ReviewShown
+from incidents.review_export import as_text
 from incidents.serializers import EntryShown, IncidentDetail, IncidentShown, MilestoneShown, TeamPageShown, UpdateShown
 from incidents.viewing import audience_for, incidents_for
 from majorops.lib.errors import Invalid
@@ -46,8 +63,8 @@ def operator() -> User:
 
 def shown(shape: type[Serializer[Any]], row: object, **context: object) -> Any:
     """As the API shows it to an administrator."""
-    told = {"request": SimpleNamespace(user=operator()), **context}
-    return shape(row, many=isinstance(row, list), context=told).data
+    about = {"request": SimpleNamespace(user=operator()), **context}
+    return shape(row, many=isinstance(row, list), context=about).data
 
 
 class Local:
@@ -65,9 +82,31 @@ class Local:
         rows = LearningReview.objects.unpublished().select_related("incident", "owner").prefetch_related("factors")
         return [{**shown(ReviewShown, row), "title": row.incident.title} for row in visible(rows, operator())]
 
+    def review(self, id: str) -> str:
+        rows = visible(LearningReview.objects.select_related("incident", "owner"), operator())
+        try:
+            return as_text(rows.get(incident=parse_ulid(id)), operator(), timezone.now())
+        except (ValueError, LearningReview.DoesNotExist):
+            raise ReviewNotFound.called(id) from None
+
     def follow_ups(self, limit: int) -> list[Document]:
         rows = visible(FollowUp.objects.select_related("owner", "review"), operator()).order_by("-id")
         return list(shown(FollowUpShown, list(rows[:limit])))
+
+    def candidates(self) -> list[Document]:
+        rows = visible(SourceAlert.objects.waiting().select_related("source"), operator())
+        return list(shown(CandidateShown, list(rows)))
+
+    def decided(self, id: str, verdict: Verdict, said: Mapping[str, str], order: Order) -> Document:
+        row, stamp = _candidate(id), stamp_of(order)
+        match verdict:
+            case Verdict.ACCEPT:
+                title, severity = said.get("title") or row.title, said.get("severity") or row.severity
+                return _answer(deciding.accept(row, title=title, severity=severity, stamp=stamp))
+            case Verdict.ATTACH:
+                return _answer(deciding.attach(row, incident_called(said["incident"]), stamp=stamp))
+            case Verdict.DISMISS:
+                return dict(shown(CandidateShown, deciding.dismiss(row, said["reason"], stamp=stamp)))
 
     def opened(self, said: Said, order: Order) -> Done:
         stamp = stamp_of(order)
@@ -122,6 +161,13 @@ def commander(email: str) -> User | None:
     if not person.can(Can.COMMAND):
         raise RoleRequired.to(Can.COMMAND)
     return person
+
+
+def _candidate(id: str) -> SourceAlert:
+    try:
+        return visible(SourceAlert.objects.select_related("source"), operator()).get(pk=parse_ulid(id))
+    except (ValueError, SourceAlert.DoesNotExist):
+        raise AlertNotFound from None
 
 
 def _tried(order: Order) -> AbstractContextManager[None]:

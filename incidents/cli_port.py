@@ -33,6 +33,24 @@ class IncidentNotFound(DomainError):
         return cls(f'No incident has the id "{text}". List them: mim incident list --status all')
 
 
+class ReviewNotFound(DomainError):
+    """No incident of this id has a learning review."""
+
+    code = "not_found"
+    status = 404
+
+    @classmethod
+    def called(cls, text: str) -> ReviewNotFound:
+        return cls(f'No incident "{text}" has a learning review. See: mim review due')
+
+
+class AlertNotFound(DomainError):
+    """No candidate has this id. See: mim alert list"""
+
+    code = "alert_not_found"
+    status = 404
+
+
 class TeamNotFound(DomainError):
     """No team is called that."""
 
@@ -77,6 +95,14 @@ class Verb(StrEnum):
 OF_A_PAGE = frozenset({Verb.ACKNOWLEDGE, Verb.ARRIVE})
 
 
+class Verdict(StrEnum):
+    """What can be made of a candidate, as the API's addresses name it."""
+
+    ACCEPT = "accept"
+    ATTACH = "attach"
+    DISMISS = "dismiss"
+
+
 @dataclass(frozen=True, slots=True)
 class Order:
     """Who wants it done, for which moment, and whether only to see what would happen."""
@@ -116,8 +142,17 @@ class Incidents(Protocol):
     def owed_reviews(self) -> list[Document]:
         """Learning reviews that are not published, the most urgent first, each with the title of its incident."""
 
+    def review(self, id: str) -> str:
+        """The learning review of an incident as Markdown. Raises ReviewNotFound."""
+
     def follow_ups(self, limit: int) -> list[Document]:
         """The newest first, at most so many."""
+
+    def candidates(self) -> list[Document]:
+        """Alerts that wait for somebody to decide on them, the oldest first."""
+
+    def decided(self, id: str, verdict: Verdict, said: Mapping[str, str], order: Order) -> Document:
+        """What was decided on a candidate: its incident, or itself where it is none. Raises AlertNotFound."""
 
     def opened(self, said: Mapping[str, Any], order: Order) -> Done:
         """A new incident."""

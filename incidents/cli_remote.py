@@ -6,7 +6,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from incidents.cli_port import OF_A_PAGE, Document, Done, IncidentNotFound, Order, TeamNotFound, Verb, Which
+from incidents.cli_port import (
+    OF_A_PAGE,
+    AlertNotFound,
+    Document,
+    Done,
+    IncidentNotFound,
+    Order,
+    ReviewNotFound,
+    TeamNotFound,
+    Verb,
+    Verdict,
+    Which,
+)
 from incidents.review import ReviewState
 from majorops.lib.errors import DomainError
 from majorops.lib.remote import Answer, DatabaseOnly, Refused, Server
@@ -29,9 +41,7 @@ class Remote:
         except ValueError:
             raise IncidentNotFound.called(id) from None
         except Refused as refused:
-            if refused.status != IncidentNotFound.status:
-                raise
-            raise IncidentNotFound.called(id) from None
+            raise _instead(refused, IncidentNotFound.called(id)) from None
 
     def pages(self, id: str) -> list[Document]:
         return self.server.rows(f"incidents/{self.one(id)['id']}/team-pages")
@@ -40,8 +50,31 @@ class Remote:
         rows = [row for row in self.server.rows("reviews") if row["state"] != ReviewState.PUBLISHED]
         return [{**row, "title": self.one(row["incident"])["title"]} for row in rows]
 
+    def review(self, id: str) -> str:
+        try:
+            return str(self.server.get(f"incidents/{parse_ulid(id)}/review/text")["markdown"])
+        except ValueError:
+            raise ReviewNotFound.called(id) from None
+        except Refused as refused:
+            raise _instead(refused, ReviewNotFound.called(id)) from None
+
     def follow_ups(self, limit: int) -> list[Document]:
         return self.server.rows("follow-ups", limit)
+
+    def candidates(self) -> list[Document]:
+        return self.server.rows("alerts")
+
+    def decided(self, id: str, verdict: Verdict, said: Mapping[str, str], order: Order) -> Document:
+        _check(order)
+        if "incident" in said:
+            said = {"incident": self.one(said["incident"])["id"]}
+        try:
+            place = f"alerts/{parse_ulid(id)}/{verdict}"
+            return dict(self.server.post(place, {name: value for name, value in said.items() if value}).document)
+        except ValueError:
+            raise AlertNotFound from None
+        except Refused as refused:
+            raise _instead(refused, AlertNotFound()) from None
 
     def opened(self, said: Said, order: Order) -> Done:
         _check(order)
@@ -74,6 +107,11 @@ class Remote:
         except Refused:
             return TeamNotFound(refused.message)
         return TeamNotFound.called(str(said["team"]), ((team["slug"], team["name"]) for team in teams))
+
+
+def _instead(refused: Refused, missing: DomainError) -> DomainError:
+    """What is not there is told in the words of the command line; any other refusal as it came."""
+    return missing if refused.status == missing.status else refused
 
 
 def _check(order: Order) -> None:

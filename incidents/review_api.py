@@ -29,6 +29,7 @@ from incidents.follow_ups import FollowUpState, FollowUpType, Priority
 from incidents.models import FollowUp, LearningReview, Source
 from incidents.pages import NothingHere
 from incidents.review import ReviewState
+from incidents.review_export import as_text
 from incidents.status_read import review_needs_a_yes
 from incidents.survey_answers import latest_of
 from incidents.survey_links import invitation_of
@@ -76,6 +77,11 @@ class FollowUpShown(Shown):
     due_on = serializers.DateField(allow_null=True)
     closed_at = Time(allow_null=True)
     version = serializers.IntegerField()
+
+
+class ReviewText(Shown):
+    incident = serializers.CharField()
+    markdown = serializers.CharField(help_text="For a wiki or a mail: its texts, the figures and the follow-ups.")
 
 
 class ReviewBody(Body):
@@ -163,6 +169,17 @@ class Review(Door):
         return self.answer()
 
 
+class ReviewAsText(Door):
+    permission_classes = [READS]
+    serializer_class = ReviewText
+
+    def get(self, request: Request, incident_id: str) -> Response:
+        """The learning review of an incident as one text, with its figures and follow-ups as far as you read them."""
+        seen = visible(LearningReview.objects.select_related("incident", "owner"), self.sender)
+        review = get_object_or_404(seen, incident=self.incident)
+        return Response({"incident": self.incident.pk, "markdown": as_text(review, self.sender, timezone.now())})
+
+
 # --- The survey: whoever has the link ---
 
 
@@ -219,5 +236,6 @@ urlpatterns = [
     path("reviews", Reviews.as_view(), name="reviews"),
     path("follow-ups", FollowUps.as_view(), name="follow-ups"),
     path(f"{ONE}/review", Review.as_view(), name="review"),
+    path(f"{ONE}/review/text", ReviewAsText.as_view(), name="review-text"),
     path("surveys/<str:token>", open_to_anyone(Survey.as_view()), name="survey"),
 ]

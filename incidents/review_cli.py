@@ -8,17 +8,11 @@ from typing import Annotated
 import typer
 from django.utils import timezone
 
-from accounts.models import User
-from accounts.roles import Role
 from incidents import words
-from incidents.cli_port import Document, IncidentNotFound, incidents
-from incidents.models import LearningReview
+from incidents.cli_port import Document, incidents
 from incidents.review import ReviewDue, due_state
-from incidents.review_export import figures_of, markdown
 from majorops.lib.terminal import Listing, listing, remote_too
 from majorops.lib.times import parse_time
-from majorops.lib.ulid import parse_ulid
-from majorops.lib.visibility import visible
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Learning reviews.")
 
@@ -79,19 +73,10 @@ def _task(row: Document) -> str:
 
 
 @app.command("open")
+@remote_too
 def open_review(id: Annotated[str, typer.Argument(metavar="ID", help="The incident's ULID.")]) -> None:
     """The review of one incident, as Markdown on stdout.
 
     Example: mim review open 01JD8Q6Z6ZJ5C0M5RKVX9T3W4E > review.md
     """
-    rows = visible(LearningReview.objects.select_related("incident", "owner"), _operator())
-    try:
-        review = rows.get(incident=parse_ulid(id))
-    except (ValueError, LearningReview.DoesNotExist):
-        raise IncidentNotFound(f'No incident "{id}" has a learning review. See: mim review due') from None
-    tasks = list(visible(review.follow_ups.select_related("owner"), _operator()))
-    typer.echo("".join(markdown(review, tasks, figures_of(review.incident, _operator()), timezone.now())), nl=False)
-
-
-def _operator() -> User:
-    return User(role=Role.ADMIN)
+    typer.echo(incidents().review(id), nl=False)

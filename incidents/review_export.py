@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from accounts.models import User
+from accounts.principals import Principal
 from incidents import words
 from incidents.models import FollowUp, Incident, LearningReview
+from majorops.lib.visibility import visible
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,11 +21,17 @@ class ReviewFigure:
 
 
 #: What apps above this one measure of an incident: (incident, reader) -> figures.
-sources: list[Callable[[Incident, User], list[ReviewFigure]]] = []
+sources: list[Callable[[Incident, Principal], list[ReviewFigure]]] = []
 
 
-def figures_of(incident: Incident, user: User) -> list[ReviewFigure]:
-    return [figure for source in sources for figure in source(incident, user)]
+def figures_of(incident: Incident, reader: Principal) -> list[ReviewFigure]:
+    return [figure for source in sources for figure in source(incident, reader)]
+
+
+def as_text(review: LearningReview, reader: Principal, now: datetime) -> str:
+    """The whole text, as far as its reader reads it."""
+    tasks = list(visible(review.follow_ups.select_related("owner"), reader))
+    return "".join(markdown(review, tasks, figures_of(review.incident, reader), now))
 
 
 def markdown(

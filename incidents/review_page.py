@@ -33,7 +33,7 @@ from incidents.forms.reviews import FollowUpEditForm, FollowUpForm, MoveForm, Re
 from incidents.models import ContributingFactor, FollowUp, Incident, LearningReview, ReviewRevision
 from incidents.pages import Page, asked_incident, page, person, stamp
 from incidents.review import ReviewDue, ReviewState, due_state
-from incidents.review_export import figures_of, markdown
+from incidents.review_export import as_text, figures_of
 from incidents.similar import similar_to
 from incidents.status_page import publish_preview
 from incidents.status_read import SHOWN_KINDS, review_needs_a_yes
@@ -358,9 +358,8 @@ def _task_page(
 def as_markdown(request: HttpRequest, incident_id: str) -> HttpResponseBase:
     """The whole review as a file."""
     shown = asked_review(request, incident_id)
-    tasks = list(visible(shown.follow_ups.select_related("owner"), person(request)))
-    lines = markdown(shown, tasks, figures_of(shown.incident, person(request)), timezone.now())
-    return download(request, iter(lines), f"review-{shown.incident.pk}.md", "text/markdown")
+    text = as_text(shown, person(request), timezone.now())
+    return download(request, iter([text]), f"review-{shown.incident.pk}.md", "text/markdown")
 
 
 # --- All of them ---

@@ -8,6 +8,7 @@ from django.db.models import Count
 from django.utils import timezone
 
 from accounts.models import User
+from accounts.principals import Principal
 from accounts.roles import Can
 from incidents import calendar, review_export
 from incidents.calendar import Reminder
@@ -24,9 +25,9 @@ def register() -> None:
     calendar.sources.append(reviews_due)
 
 
-def figures(incident: Incident, user: User) -> list[ReviewFigure]:
+def figures(incident: Incident, reader: Principal) -> list[ReviewFigure]:
     """The incident's own current values: each with its team or level, if it has one."""
-    rows = reading.of_incident(observations_for(user, incident), timezone.now())
+    rows = reading.of_incident(observations_for(reader, incident), timezone.now())
     return [ReviewFigure(_name(kpi, row), row.value) for kpi, row in rows if row.has_value]
 
 

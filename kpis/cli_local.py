@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from types import SimpleNamespace
 from typing import Any
 
@@ -19,9 +20,12 @@ from kpis.explain import explain
 from kpis.facts import files, ingest, registry
 from kpis.facts_api import FactShown
 from kpis.models import Fact, KpiDefinition, KpiDefinitionVersion, KpiObservation, Report
-from kpis.readiness import NoSuchTeam, asked, sheet
+from kpis.readiness import NoSuchTeam, asked, board, sheet
+from kpis.readiness_exports import beside
 from kpis.readiness_exports import documented as readiness_document
 from kpis.reasons import documented
+from kpis.reports import making
+from kpis.reports.kinds import Kind
 from kpis.reports.reading import opened, reports_for
 from kpis.reports_pages import document as report_document
 from kpis.reports_pages import line
@@ -29,6 +33,7 @@ from kpis.serializers import DefinitionShown, ObservationShown, RevisionShown
 from kpis.standing import Standings
 from kpis.viewing import NO_WINDOW, figures_of, observations_for, renewed_all, stored_for
 from majorops.lib.errors import Invalid
+from majorops.lib.terminal import taken_back
 from majorops.lib.ulid import parse_ulid
 from majorops.lib.visibility import visible
 
@@ -81,6 +86,16 @@ class Local:
             return readiness_document(sheet(operator(), slug, asked(timezone.now(), **said)), operator())
         except NoSuchTeam:
             raise NoSuchTeam(f'No team is called "{slug}". Names: mim team readiness') from None
+
+    def readiness_of_all(self, **said: str) -> list[Document]:
+        return [beside(record) for record in board(operator(), asked(timezone.now(), **said)).records]
+
+    def made(self, kind: str, *, mail: bool, dry_run: bool) -> tuple[Document, int]:
+        now = timezone.now()
+        with taken_back() if dry_run else nullcontext():
+            report = making.make(Kind(kind), now=now)
+            to = making.send(report, now=now) if mail else []
+            return report_document(opened(report, operator())), len(to)
 
     def reports(self) -> list[Document]:
         return [line(row) for row in reports_for(operator())]

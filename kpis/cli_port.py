@@ -37,6 +37,12 @@ class Kpis(Protocol):
     def readiness(self, slug: str, **asked: str) -> Document:
         """The dispatch credit of a team. Raises NoSuchTeam."""
 
+    def readiness_of_all(self, **asked: str) -> list[Document]:
+        """The dispatch credit of every team, by name."""
+
+    def made(self, kind: str, *, mail: bool, dry_run: bool) -> tuple[Document, int]:
+        """A report of the last whole period, kept; and to how many it was mailed."""
+
     def reports(self) -> list[Document]:
         """The newest first, without their content."""
 

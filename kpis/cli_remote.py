@@ -68,6 +68,15 @@ class Remote:
             raise NoSuchTeam(f'No team is called "{slug}". Names: mim team list')
         return dict(found)
 
+    def readiness_of_all(self, **said: str) -> list[Document]:
+        return list(self.server.rows("readiness", **said))
+
+    def made(self, kind: str, *, mail: bool, dry_run: bool) -> tuple[Document, int]:
+        if dry_run:
+            raise DatabaseOnly.said("--dry-run of a change")
+        told = self.server.post("reports", {"kind": kind, "mail": mail}).document
+        return {name: value for name, value in told.items() if name != "mailed"}, told["mailed"]
+
     def reports(self) -> list[Document]:
         return list(self.server.rows("reports", 100))
 

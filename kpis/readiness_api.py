@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any, cast
+
 from django.urls import path
 from django.utils import timezone
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
+from rest_framework.generics import ListAPIView
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -14,11 +17,14 @@ from rest_framework.views import APIView
 from accounts.permissions import Capable, principal_of
 from accounts.roles import Can
 from kpis.credit_settings import LEVELS
-from kpis.readiness import asked, sheet
-from kpis.readiness_exports import documented
+from kpis.readiness import asked, board, sheet
+from kpis.readiness_exports import beside, documented
 from kpis.readiness_rules import WINDOWS
 from kpis.serializers import Documented
+from majorops.lib.conditional import Tagged
 from majorops.lib.fields import Time
+from majorops.lib.paging import PAGE_PARAMETERS, NewestFirst, StrictFilters, check_query
+from teams.models import Team
 
 
 class CreditShown(Documented):
@@ -96,6 +102,22 @@ class ReadinessShown(Documented):
     dispatch_count = serializers.IntegerField(allow_null=True)
 
 
+class BesideShown(Documented):
+    """One team beside the others."""
+
+    team = serializers.CharField()
+    name = serializers.CharField()
+    points = serializers.FloatField(allow_null=True)
+    classes = serializers.DictField(child=serializers.IntegerField(allow_null=True), help_text="By alarm level.")
+    n = serializers.IntegerField(help_text="Judged dispatches.")
+    within_limit = serializers.FloatField(allow_null=True)
+    median_minutes = serializers.FloatField(allow_null=True)
+    trend = serializers.CharField()
+
+    def get_fields(self) -> dict[str, serializers.Field]:
+        return {**super().get_fields(), "class": serializers.IntegerField(allow_null=True)}
+
+
 class MaySeeSomeTeam(Capable):
     """People who read incidents may be on a team; programs need the scope for teams."""
 
@@ -125,4 +147,24 @@ class Readiness(APIView):
         return Response(documented(sheet(reader, slug, asked(timezone.now(), **said)), reader))
 
 
-urlpatterns = [path("teams/<slug:slug>/readiness", Readiness.as_view(), name="team-readiness")]
+class AllReadiness(Tagged, ListAPIView[Team]):
+    """The class of every team, by name."""
+
+    permission_classes: list[type[BasePermission]] = [MaySeeSomeTeam]
+    serializer_class = BesideShown
+    queryset = Team.objects.none()  # for the schema; `board` finds the reader's
+    filter_backends = [StrictFilters]
+
+    @extend_schema(operation_id="readiness", parameters=_PARAMETERS)
+    def list(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        """Teams you see nothing of are left out."""
+        check_query(request, PAGE_PARAMETERS | {"window", "box", "as_of"})
+        said = {name: request.query_params.get(name, "") for name in ("window", "box", "as_of")}
+        rows = [beside(record) for record in board(principal_of(request), asked(timezone.now(), **said)).records]
+        return self.get_paginated_response(cast(NewestFirst, self.paginator).of_few(rows, "team", request))
+
+
+urlpatterns = [
+    path("readiness", AllReadiness.as_view(), name="readiness"),
+    path("teams/<slug:slug>/readiness", Readiness.as_view(), name="team-readiness"),
+]

@@ -8,12 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from kpis.cli_port import Document, kpis
-from majorops.lib.remote import DatabaseOnly, is_remote
 from majorops.lib.terminal import remote_too
 
 if TYPE_CHECKING:
     from accounts.visibility import Viewer
-    from kpis.readiness import Asked, Record
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="How reliably teams come when they are called.")
 
@@ -33,16 +31,10 @@ def readiness(
     Example: mim team readiness
              mim team readiness database --box box3 --json
     """
-    from django.utils import timezone
-
-    from kpis.readiness import asked
-
     if slug:
         _one(kpis().readiness(slug, window=window, box=box, as_of=as_of), as_json)
-    elif is_remote():
-        raise DatabaseOnly.said("mim team readiness without a TEAM")
     else:
-        _all(asked(timezone.now(), window=window, box=box, as_of=as_of), as_json)
+        _all(kpis().readiness_of_all(window=window, box=box, as_of=as_of), as_json)
 
 
 def _one(found: Document, as_json: bool) -> None:
@@ -61,35 +53,17 @@ def _one(found: Document, as_json: bool) -> None:
             typer.echo(f"           {sentence}")
 
 
-def _all(wanted: Asked, as_json: bool) -> None:
-    from kpis.readiness import board
-
-    records = board(_operator(), wanted).records
+def _all(found: list[Document], as_json: bool) -> None:
     if as_json:
-        typer.echo(json.dumps([_summary(record) for record in records], indent=2))
+        typer.echo(json.dumps(found, indent=2))
         return
-    for record in records:
-        told = _summary(record)
-        classes = " ".join(f"{level} {rating or '—'}" for level, rating in told["classes"].items())  # type: ignore[attr-defined]
-        rate = "—" if record.rate is None else f"{100 * record.rate:.0f} %"
+    for told in found:
+        classes = " ".join(f"{level} {rating or '—'}" for level, rating in told["classes"].items())
+        rate = "—" if told["withinLimit"] is None else f"{100 * told['withinLimit']:.0f} %"
         typer.echo(
-            f"{record.team.slug:<26} {_class(record.overall.rating, record.overall.points)}  {classes}  "
-            f"n={record.n:<5} {rate:>5}  {told['trend']}"
+            f"{told['team']:<26} {_class(told['class'], told['points'])}  {classes}  "
+            f"n={told['n']:<5} {rate:>5}  {told['trend']}"
         )
-
-
-def _summary(record: Record) -> dict[str, object]:
-    return {
-        "team": record.team.slug,
-        "name": record.team.name,
-        "class": record.overall.rating,
-        "points": record.overall.points,
-        "classes": {level: one.credit.rating for level, one in record.figures.items()},
-        "n": record.n,
-        "withinLimit": record.rate,
-        "medianMinutes": record.median,
-        "trend": str(record.moved.trend),
-    }
 
 
 def _operator() -> Viewer:

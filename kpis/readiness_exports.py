@@ -10,7 +10,7 @@ from accounts.visibility import Viewer
 from kpis.credit_settings import LEVELS
 from kpis.credit_words import outlook_in_words
 from kpis.dispatch_credit import Credit
-from kpis.readiness import Board, Sheet, answers_of
+from kpis.readiness import Board, Record, Sheet, answers_of
 from kpis.readiness_rules import Case, Figures, Moved
 from majorops.lib.times import iso
 
@@ -34,6 +34,21 @@ def documented(sheet: Sheet, viewer: Viewer) -> dict[str, Any]:
         "levels": [_level(record.figures[level], sheet) for level in levels],
         "withheld": sorted(record.withheld),
         **(_dispatches(sheet, viewer) if sheet.is_full else {"dispatches": None, "dispatchCount": None}),
+    }
+
+
+def beside(record: Record) -> dict[str, Any]:
+    """One team in a line beside the others."""
+    return {
+        "team": record.team.slug,
+        "name": record.team.name,
+        "class": record.overall.rating,
+        "points": record.overall.points,
+        "classes": {level: one.credit.rating for level, one in record.figures.items()},
+        "n": record.n,
+        "withinLimit": record.rate,
+        "medianMinutes": record.median,
+        "trend": str(record.moved.trend),
     }
 
 

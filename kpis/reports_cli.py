@@ -17,6 +17,7 @@ Mail = Annotated[bool, typer.Option("--mail", help="Mail it to those whom the se
 
 
 @app.command()
+@remote_too
 def weekly(mail: Mail = False, dry_run: DryRun = False, as_json: AsJson = False) -> None:
     """The technical report of the last whole week, kept and shown as Markdown.
 
@@ -26,6 +27,7 @@ def weekly(mail: Mail = False, dry_run: DryRun = False, as_json: AsJson = False)
 
 
 @app.command("exec")
+@remote_too
 def executive(mail: Mail = False, dry_run: DryRun = False, as_json: AsJson = False) -> None:
     """The executive report of the last whole week.
 
@@ -35,6 +37,7 @@ def executive(mail: Mail = False, dry_run: DryRun = False, as_json: AsJson = Fal
 
 
 @app.command()
+@remote_too
 def daily(mail: Mail = False, dry_run: DryRun = False, as_json: AsJson = False) -> None:
     """The collection of the last whole day.
 
@@ -44,6 +47,7 @@ def daily(mail: Mail = False, dry_run: DryRun = False, as_json: AsJson = False) 
 
 
 @app.command("ninety-days")
+@remote_too
 def ninety_days(mail: Mail = False, dry_run: DryRun = False, as_json: AsJson = False) -> None:
     """The last 90 days: what the figures were and what they are.
 
@@ -118,27 +122,13 @@ def show(report_id: Annotated[str, typer.Argument(metavar="ID", help="Its id.")]
 
 
 def _make(kind: str, *, mail: bool, dry_run: bool, as_json: bool) -> None:
-    from contextlib import nullcontext
-
-    from django.utils import timezone
-
-    from kpis.readiness_cli import _operator
-    from kpis.reports import making
-    from kpis.reports.kinds import Kind
-    from kpis.reports.reading import opened
     from kpis.reports.rendering import markdown
-    from kpis.reports_pages import document
-    from majorops.lib.terminal import taken_back
 
-    now = timezone.now()
-    with taken_back() if dry_run else nullcontext():
-        report = making.make(Kind(kind), now=now)
-        to = making.send(report, now=now) if mail else []
-        found = opened(report, _operator())
-    typer.echo(json.dumps(document(found), indent=2, ensure_ascii=False) if as_json else markdown(found.content))
-    mailed = f"Mailed to {len(to)}. " if mail else ""
+    found, mailed = kpis().made(kind, mail=mail, dry_run=dry_run)
+    typer.echo(json.dumps(found, indent=2, ensure_ascii=False) if as_json else markdown(found["content"]))
+    told = f"ailed to {mailed}. " if mail else ""
     if dry_run:
-        typer.echo(f"{mailed.replace('Mailed', 'It would be mailed')}Nothing written (--dry-run).", err=True)
+        typer.echo(f"{told and f'It would be m{told}'}Nothing written (--dry-run).", err=True)
     else:
-        hint(f"Kept. {mailed}".rstrip())
-        next_step(f"mim report show {report.pk}")
+        hint(f"Kept. {told and f'M{told}'}".rstrip())
+        next_step(f"mim report show {found['id']}")

@@ -18,15 +18,20 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from accounts.permissions import allowed_to, principal_of
+from accounts.idempotency import effect
+from accounts.models import User
+from accounts.permissions import allowed_to, by_method, principal_of, required
 from accounts.roles import Can
 from incidents.pages import page, person
 from kpis import exports
 from kpis.models import Report
+from kpis.reports import making
+from kpis.reports.kinds import Kind
 from kpis.reports.reading import Opened, opened, reports_for
 from kpis.reports.rendering import markdown
 from kpis.serializers import Documented
 from majorops.lib.conditional import Tagged
+from majorops.lib.fields import Body
 from majorops.lib.paging import NewestFirst, StrictFilters
 from majorops.lib.times import iso
 from majorops.lib.visibility import visible
@@ -100,10 +105,20 @@ def document(found: Opened) -> dict[str, object]:
     return {**line(found.report), **told}
 
 
+@extend_schema_serializer(component_name="KpiReportMade")
+class MadeShown(ReportShown):
+    mailed = serializers.IntegerField(help_text="To how many people.")
+
+
+class ReportBody(Body):
+    kind = serializers.ChoiceField(choices=[(kind.value, kind.heading) for kind in Kind if kind is not Kind.METRICS])
+    mail = serializers.BooleanField(required=False, help_text="Mail it to those whom the settings name, too.")
+
+
 class Reports(Tagged, ListAPIView[Report]):
     """The reports that you may read, the newest first."""
 
-    permission_classes = [allowed_to(Can.READ_EXEC_KPIS)]
+    permission_classes = [by_method(GET=Can.READ_EXEC_KPIS, POST=Can.WRITE_KPIS)]
     serializer_class = ReportLine
     queryset = Report.objects.none()
     pagination_class = NewestFirst
@@ -116,6 +131,19 @@ class Reports(Tagged, ListAPIView[Report]):
     def list(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         page: Sequence[Report] = self.paginate_queryset(self.filter_queryset(self.get_queryset())) or ()
         return self.get_paginated_response([line(row) for row in page])
+
+    @extend_schema(operation_id="make_report", request=ReportBody, responses={201: MadeShown})
+    def post(self, request: Request) -> Response:
+        """Make a report of the last whole period now, and keep it."""
+        said, sender, now = ReportBody.read(request), principal_of(request), timezone.now()
+        kind = Kind(said["kind"])
+        if not sender.can(making.READS[kind.audience]):
+            raise required(sender, making.READS[kind.audience])
+        with effect():
+            report = making.make(kind, now=now, by=sender if isinstance(sender, User) else None)
+            to = making.send(report, now=now) if said.get("mail") else []
+        told = document(opened(report, sender)) | {"mailed": len(to)}
+        return Response(told, status=201, headers={"Location": f"{request.path}/{report.pk}"})
 
 
 class OneReport(APIView):

@@ -16,6 +16,7 @@ import accounts.api
 import incidents.api
 import incidents.brief_api
 import incidents.called_api
+import incidents.candidates_api
 import incidents.intake_api
 import incidents.log_api
 import incidents.promises_api
@@ -105,6 +106,7 @@ version_1 = [
     *incidents.promises_api.urlpatterns,
     *incidents.webhooks_api.urlpatterns,
     *incidents.intake_api.urlpatterns,
+    *incidents.candidates_api.urlpatterns,
     *kpis.api.urlpatterns,
     *kpis.observations_api.urlpatterns,
     *kpis.aggregates_api.urlpatterns,

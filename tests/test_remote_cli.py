@@ -15,6 +15,8 @@ from django.utils import timezone
 from typer.testing import CliRunner, Result
 
 from accounts.scopes import Scope
+from incidents.alerts import setup
+from incidents.alerts.inbox import Delivery, receive
 from incidents.lifecycle import Status
 from incidents.models import Incident
 from majorops.cli import app
@@ -31,7 +33,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 FOR_EXECUTIVES = ("businessImpact", "riskLevel", "execSummary", "decisionAsked")
 ALL = (
     Scope.INCIDENTS_READ_INTERNAL, Scope.INCIDENTS_WRITE, Scope.TIMELINE_WRITE, Scope.PUBLISH, Scope.TEAMS_READ,
-    Scope.KPIS_READ, Scope.FACTS_WRITE,
+    Scope.KPIS_READ, Scope.KPIS_WRITE, Scope.FACTS_WRITE,
 )  # fmt: skip
 Mim = Callable[..., Result]
 
@@ -157,6 +159,13 @@ def figures(incidents: list[Incident]) -> Incident:
         ["team", "readiness", "database", "--as-of", "2030-01-01"],
         ["review", "due", "--json"],
         ["review", "follow-ups"],
+        ["review", "open", "ID"],
+        ["review", "open", "01JD8Q6Z6ZJ5C0M5RKVX9T3W4E"],
+        ["review", "open", "nothing"],
+        ["team", "readiness", "--as-of", "2030-01-01"],
+        ["team", "readiness", "--as-of", "2026-03-02", "--window", "30d", "--json"],
+        ["team", "readiness", "--window", "7d"],
+        ["alert", "list"],
         ["report", "list"],
         ["report", "pulse"],
         ["report", "pulse", "--json"],
@@ -174,6 +183,32 @@ def test_figures_are_the_same(there: Mim, figures: Incident, words: list[str]) -
     local, remote = here(*named), there(*named)
     assert (remote.exit_code, remote.stdout, remote.stderr) == (local.exit_code, local.stdout, local.stderr)
     assert remote.exit_code in (0, 4, 5)
+
+
+def test_a_candidate_is_decided_the_same(there: Mim, incidents: list[Incident]) -> None:
+    made = setup.create(kind="generic", slug="plain", name="Plain", by=None, now=timezone.now())
+    for number in range(6):
+        body = {"dedup_key": f"k{number}", "title": "Disk full", "state": "firing"}
+        receive(made.source, Delivery(json.dumps(body).encode()), now=timezone.now())
+    listed = there("alert", "list", "--json")
+    assert listed.stdout == here("alert", "list", "--json").stdout
+    ids = iter(row["id"] for row in json.loads(listed.stdout))
+    for words in (
+        ["accept", "CANDIDATE", "--severity", "high"],
+        ["attach", "CANDIDATE", incidents[0].pk],
+        ["dismiss", "CANDIDATE", "--reason", "Planned work"],
+    ):
+        pair = [run("alert", *(next(ids) if w == "CANDIDATE" else w for w in words)) for run in (here, there)]
+        assert told(pair[1]) == told(pair[0])
+        assert pair[1].exit_code == 0, pair[1].stderr
+    assert json.loads(there("alert", "list", "--json").stdout) == []
+
+
+def test_a_report_is_made_the_same(there: Mim, figures: Incident) -> None:
+    local, remote = (run("report", "weekly", "--mail") for run in (here, there))
+    when = r"made .*"  # one was made a second later
+    assert [re.sub(when, "", said) for said in told(remote)[1:]] == [re.sub(when, "", said) for said in told(local)[1:]]
+    assert (remote.exit_code, len(json.loads(there("report", "list", "--json").stdout))) == (0, 2)
 
 
 def test_a_report_is_the_same(there: Mim, figures: Incident) -> None:

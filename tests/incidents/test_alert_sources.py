@@ -24,7 +24,8 @@ FIXTURES = Path(__file__).parent / "fixtures" / "alerts"
 KINDS = {
     "pagerduty": "pagerduty", "events": "events_v2", "opsgenie": "opsgenie", "alertmanager": "alertmanager",
     "grafana": "grafana", "datadog": "datadog", "statuspage": "statuspage", "newrelic": "newrelic",
-    "generic": "generic", "unknown": "generic", "github": "generic", "uptimerobot": "mapped", "freshstatus": "mapped", "alerta": "mapped",
+    "generic": "generic", "unknown": "generic", "github": "generic", "uptimerobot": "mapped", "freshstatus": "mapped",
+    "alerta": "mapped",
 }  # fmt: skip
 
 
