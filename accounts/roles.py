@@ -34,6 +34,7 @@ class Can(StrEnum):
     READ_INTERNAL_KPIS = "read internal KPIs"
     WRITE_KPIS = "record KPI observations"
     WRITE_FACTS = "append facts"
+    DEFINE_KPIS = "define KPIs and compute them anew"
     ADMINISTER = "administer definitions, teams and people"
 
 
@@ -57,7 +58,7 @@ CAPABILITIES: dict[str, frozenset[Can]] = {
     Role.STAKEHOLDER: _EVERYONE,
     Role.EXECUTIVE: _EVERYONE | {Can.READ_EXECUTIVE, Can.READ_EXEC_KPIS},
     Role.MIM: _EVERYONE | _COMMAND,
-    Role.ADMIN: _EVERYONE | _COMMAND | {Can.ADMINISTER},
+    Role.ADMIN: _EVERYONE | _COMMAND | {Can.DEFINE_KPIS, Can.ADMINISTER},
 }
 
 #: What an administrator may do in Django admin. Everything else, history above all, is looked at only.

@@ -16,6 +16,8 @@ class Scope(StrEnum):
     FACTS_WRITE = "facts:write"
     KPIS_READ = "kpis:read"
     KPIS_WRITE = "kpis:write"
+    #: May change definitions and compute figures anew, as an administrator may.
+    KPIS_DEFINE = "kpis:define"
     TEAMS_READ = "teams:read"
     EXPORT_READ = "export:read"
     METRICS_READ = "metrics:read"

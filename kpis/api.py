@@ -15,7 +15,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.idempotency import effect
-from accounts.permissions import allowed_to, by_method, person_of, principal_of
+from accounts.models import User
+from accounts.permissions import allowed_to, by_method, principal_of
 from accounts.principals import Principal
 from accounts.roles import Can
 from kpis import actions, exports, scorecards
@@ -31,7 +32,7 @@ from majorops.lib.conditional import IF_MATCH, ChangedMeanwhile, Tagged, check_m
 from majorops.lib.paging import NewestFirst, StrictFilters
 from majorops.lib.visibility import visible
 
-READS_OR_DEFINES = by_method(GET=Can.READ_INCIDENTS, POST=Can.ADMINISTER, PATCH=Can.ADMINISTER)
+READS_OR_DEFINES = by_method(GET=Can.READ_INCIDENTS, POST=Can.DEFINE_KPIS, PATCH=Can.DEFINE_KPIS)
 
 
 def state_of(definition: KpiDefinition) -> str:
@@ -43,12 +44,14 @@ def answer(definition: KpiDefinition, reader: Principal, status: int = 200) -> R
     """The definition as its reader sees it. The tag of who may change it begins with what they would change."""
     figures = figures_of([definition], reader, Standings([definition], timezone.now()))
     shown = DefinitionShown(definition, context={"figures": figures}).data
-    state = f"{state_of(definition)}-" if reader.can(Can.ADMINISTER) else ""
+    state = f"{state_of(definition)}-" if reader.can(Can.DEFINE_KPIS) else ""
     return Response(shown, status=status, headers={"ETag": f'"{state}{digest(shown)}"'})
 
 
 def editor_of(request: Request) -> Editor:
-    return Editor(person_of(request), timezone.now(), request._request)
+    """A person; behind a program stands no account, and the audit trail names it."""
+    sender = principal_of(request)
+    return Editor(sender if isinstance(sender, User) else None, timezone.now(), request._request)
 
 
 class BySlug(NewestFirst):

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
-from kpis.compute import backfill
+from kpis.compute import Change, backfill, recompute_incident
 from kpis.compute.runs import require_runnable
+from kpis.errors import NoValuesOfIncidents
 from kpis.models import KpiDefinition
 from majorops.lib.tasks import task
+from majorops.lib.terminal import taken_back
 from majorops.lib.times import iso, parse_time
 
 TRIGGER = "api"
@@ -31,5 +34,16 @@ def queue(definition: KpiDefinition, start: datetime | None, end: datetime) -> s
 
 
 def counted(definition: KpiDefinition, start: datetime | None, end: datetime) -> dict[str, Any]:
-    """What it would change. Raises NothingToCompute."""
-    return asdict(backfill(definition, as_of=end, start=start, dry_run=True))
+    """What it would change, with a few examples. Raises NothingToCompute."""
+    changes: list[Change] = []
+    counts = backfill(definition, as_of=end, start=start, dry_run=True, examples=changes)
+    return {**asdict(counts), "examples": [str(change) for change in changes]}
+
+
+def of_incident(definition: KpiDefinition, incident_id: str, now: datetime, *, dry_run: bool) -> dict[str, Any]:
+    """Brings its values of one incident up to date, at once. Raises NoValuesOfIncidents."""
+    with taken_back() if dry_run else nullcontext():
+        counts = recompute_incident(incident_id, now=now, only=[definition.slug]).get(definition.slug)
+    if counts is None:
+        raise NoValuesOfIncidents(f"No values of single incidents are kept by {definition.slug}.")
+    return {**asdict(counts), "examples": []}

@@ -6,28 +6,30 @@ import difflib
 import json
 import random
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
+from dataclasses import asdict
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from kpis import definitions_cli
-from kpis.cli_port import Document, kpis
-from kpis.errors import KpiNotFound, NothingToVerify
+from kpis.cli_port import Document, Span, counts_told, kpis
+from kpis.errors import KpiNotFound, NothingToVerify, NoValuesOfIncidents
 from kpis.explain_cli import explain_one
 from majorops.lib.errors import Invalid
 from majorops.lib.manner import hint, next_step, progress
-from majorops.lib.terminal import Listing, can_be_tried, listing, remote_too, taken_back
-from majorops.lib.times import iso
+from majorops.lib.terminal import Listing, can_be_tried, listing, remote_too
+from majorops.lib.times import iso, parse_time
 
 if TYPE_CHECKING:
-    from kpis.compute import Change, Counts
     from kpis.models import KpiDefinition
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="KPI definitions, and computing observations.")
 #: The exit code of `verify` when a stored figure is not what the rows say.
 DIFFERS = 8
+#: What of a computation is told as JSON.
+COUNTS = ("kpi", "version", "new", "changed", "same", "retired", "kept", "withoutValue")
 for name in ("why", "explain"):
     app.command(name, hidden=name == "explain")(explain_one)
 definitions_cli.register(app)
@@ -117,6 +119,7 @@ def _observed(row: Document) -> str:
 
 
 @app.command()
+@remote_too
 def backfill(
     kpi: Annotated[list[str] | None, typer.Option("--kpi", help="A slug, e.g. mttr. Repeatable.")] = None,
     every: Annotated[bool, typer.Option("--all", help="Every active definition with a formula.")] = False,
@@ -140,40 +143,30 @@ def backfill(
 
     Example: mim kpi backfill --kpi mttr
     """
-    from django.utils import timezone
-
-    from kpis.compute import backfill as run
-    from kpis.compute import last_midnight
-
-    definitions = _chosen(kpi or [], every=every)
-    if incident:
-        if start or end or resume or force:
-            raise Invalid("--incident goes with --kpi, --all and --dry-run alone.", field="incident")
-        _backfill_incident(definitions, incident, dry_run=dry_run, as_json=as_json)
-        return
-    as_of = _moment(end, "--to") or last_midnight(timezone.now())
-    first, counted = _moment(start, "--from"), []
-    for definition in definitions:
-        changes: list[Change] = []
-        with _resumable(), progress(definition.slug) as advance:
-            counts = run(
-                definition,
-                as_of=as_of,
-                start=first,
-                dry_run=dry_run,
-                examples=changes,
-                resume=resume,
-                forced_because=force,
-                advance=advance,
-            )
-        counted.append(_counts(definition, counts))
-        for line in [] if as_json else [_line(definition, counts), *(f"  changed {change}" for change in changes)]:
+    if incident and (start or end or resume or force):
+        raise Invalid("--incident goes with --kpi, --all and --dry-run alone.", field="incident")
+    span = Span(_moment(start, "--from"), _moment(end, "--to"), incident, dry_run, resume, force)
+    counted, without = [], []
+    for slug in _slugs(kpi or [], every=every):
+        try:
+            with _resumable(), progress(slug) as advance:
+                told = kpis().backfilled(slug, span, advance)
+        except NoValuesOfIncidents:
+            without.append(slug)
+            continue
+        counted.append(told)
+        for line in [] if as_json else [_line(told), *(f"  changed {change}" for change in told["examples"])]:
             typer.echo(line)
     if as_json:
-        typer.echo(json.dumps(counted, indent=2))
+        typer.echo(json.dumps([{name: each[name] for name in COUNTS} for each in counted], indent=2))
+    if without:
+        hint(f"No values of single incidents are kept by {', '.join(without)}.")
     if dry_run:
         typer.echo("Nothing written (--dry-run).", err=as_json)
-    elif not as_json:
+    elif incident:
+        next_step(f"mim kpi observations --incident {incident}")
+    elif counted and not as_json:
+        as_of = parse_time(counted[-1]["asOf"], field="asOf")
         typer.echo(f"Computed as of {as_of:%Y-%m-%d %H:%M} UTC. Next: mim kpi list, or open /kpis")
 
 
@@ -187,33 +180,18 @@ def _resumable() -> Iterator[None]:
         raise
 
 
-def _backfill_incident(definitions: list[KpiDefinition], id: str, *, dry_run: bool, as_json: bool) -> None:
-    """What one incident gives; figures about all of them are left to the next night."""
-    from django.utils import timezone
-
-    from incidents.cli_local import incident_called
-    from kpis.compute import recompute_incident
-
-    found, now = incident_called(id), timezone.now()
-    with taken_back() if dry_run else nullcontext():
-        counts = recompute_incident(found.pk, now=now, only=[each.slug for each in definitions])
-    kept = [definition for definition in definitions if definition.slug in counts]
-    if as_json:
-        typer.echo(json.dumps([_counts(each, counts[each.slug]) for each in kept], indent=2))
-    for definition in [] if as_json else kept:
-        typer.echo(_line(definition, counts[definition.slug]))
-    if others := [definition.slug for definition in definitions if definition not in kept]:
-        hint(f"No values of single incidents are kept by {', '.join(others)}.")
-    if dry_run:
-        typer.echo("Nothing written (--dry-run).", err=as_json)
-    else:
-        next_step(f"mim kpi observations --incident {found.pk}")
-
-
-def _counts(definition: KpiDefinition, counts: Counts) -> dict[str, object]:
-    named = ("new", "changed", "same", "retired", "kept")
-    told = {"kpi": definition.slug, "version": definition.current_version}
-    return {**told, **{name: getattr(counts, name) for name in named}, "withoutValue": counts.without_value}
+def _slugs(named: list[str], *, every: bool) -> list[str]:
+    """What to compute. Each is looked up before the first is computed. Raises KpiNotFound."""
+    if every == bool(named):
+        raise Invalid("Name the KPIs with --kpi SLUG, or take all with --all.")
+    if every:
+        return kpis().computable()
+    for slug in named:
+        try:
+            kpis().definition(slug)
+        except KpiNotFound as unknown:
+            raise KpiNotFound(f"{unknown.message} Nothing was written.") from None
+    return list(dict.fromkeys(named))
 
 
 @app.command()
@@ -239,9 +217,9 @@ def nightly(
         with progress(definition.slug) as advance:
             counts = run(definition, now=now, days=days or settings.MAJOROPS_NIGHTLY_DAYS, advance=advance)
         total.add(counts)
-        typer.echo(_line(definition, counts))
+        typer.echo(_line(counts_told(definition.slug, definition.current_version, asdict(counts))))
     histograms.extend(now.astimezone(histograms.zone()).date())
-    typer.echo(f"Together: {_counted(total)}. Next: mim kpi verify")
+    typer.echo(f"Together: {_counted(counts_told('', 0, asdict(total)))}. Next: mim kpi verify")
 
 
 @app.command()
@@ -306,23 +284,21 @@ def _unknown(slug: str) -> str:
 
 def _moment(text: str | None, option: str) -> datetime | None:
     """A day (midnight UTC) or a time with a zone."""
-    from majorops.lib.times import parse_time
-
     if text is None:
         return None
     return parse_time(f"{text}T00:00:00Z" if len(text) == len("2026-03-02") else text, field=option)
 
 
-def _line(definition: KpiDefinition, counts: Counts) -> str:
-    nothing = ", ".join(f"{reason} {count}" for reason, count in sorted(counts.without_value.items()))
+def _line(told: Document) -> str:
+    nothing = ", ".join(f"{reason} {count}" for reason, count in sorted(told["withoutValue"].items()))
     suffix = f"  (without a value: {nothing})" if nothing else ""
-    return f"{definition.slug} v{definition.current_version}  {_counted(counts)}{suffix}"
+    return f"{told['kpi']} v{told['version']}  {_counted(told)}{suffix}"
 
 
-def _counted(counts: Counts) -> str:
-    parts = [f"{counts.new} new", f"{counts.changed} changed", f"{counts.same} same"]
-    if counts.retired:
-        parts.append(f"{counts.retired} retired")
-    if counts.kept:
-        parts.append(f"{counts.kept} claims kept")
+def _counted(told: Document) -> str:
+    parts = [f"{told['new']} new", f"{told['changed']} changed", f"{told['same']} same"]
+    if told["retired"]:
+        parts.append(f"{told['retired']} retired")
+    if told["kept"]:
+        parts.append(f"{told['kept']} claims kept")
     return ", ".join(parts)

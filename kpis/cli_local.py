@@ -4,22 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
+from dataclasses import asdict
 from types import SimpleNamespace
 from typing import Any
 
 from django.utils import timezone
 
+from accounts import audit
 from accounts.models import User
 from accounts.roles import Role
 from incidents.cli_local import incident_called
+from kpis import backfills
+from kpis.actions import Editor, Running, draft_of, running_of
 from kpis.alerts.reading import standings
 from kpis.alerts_pages import document as alert_document
-from kpis.cli_port import Document, by_slug
+from kpis.cli_port import Advance, Document, Span, by_slug, counts_told, no_draft
+from kpis.compute import Change, backfill, last_midnight
 from kpis.errors import KpiNotFound, NoSuchObservation, NoSuchReport
+from kpis.exchange import commit, document, documents_of, plan, planned_in_words
 from kpis.explain import explain
 from kpis.facts import files, ingest, registry
 from kpis.facts_api import FactShown
 from kpis.models import Fact, KpiDefinition, KpiDefinitionVersion, KpiObservation, Report
+from kpis.monitoring.formats import FORMATS
+from kpis.preview import check_not_personal, preview, previewed
 from kpis.readiness import NoSuchTeam, asked, board, sheet
 from kpis.readiness_exports import beside
 from kpis.readiness_exports import documented as readiness_document
@@ -31,9 +39,11 @@ from kpis.reports_pages import document as report_document
 from kpis.reports_pages import line
 from kpis.serializers import DefinitionShown, ObservationShown, RevisionShown
 from kpis.standing import Standings
+from kpis.targets import Target
 from kpis.viewing import NO_WINDOW, figures_of, observations_for, renewed_all, stored_for
 from majorops.lib.errors import Invalid
 from majorops.lib.terminal import taken_back
+from majorops.lib.times import iso
 from majorops.lib.ulid import parse_ulid
 from majorops.lib.visibility import visible
 
@@ -60,6 +70,51 @@ class Local:
         rows = visible(KpiDefinitionVersion.objects.filter(definition=self.definition(slug)["slug"]), operator())
         found = rows.select_related("changed_by").order_by("-changed_at", "-id")
         return list(RevisionShown(found, many=True).data)
+
+    def contents(self, slugs: Sequence[str]) -> list[Document]:
+        found = documents_of(_chosen(slugs))
+        _note_export([each.slug for each in found], "yaml")
+        return [each.content() for each in found]
+
+    def written_for(self, form: str, slugs: Sequence[str]) -> str:
+        chosen = [each.slug for each in _chosen(slugs)]
+        _note_export(chosen, form)
+        return FORMATS[form](chosen)
+
+    def planned(self, definitions: Sequence[Any]) -> list[Document]:
+        return [planned_in_words(each) for each in plan(definitions)]
+
+    def imported(self, definitions: Sequence[Any], *, reason: str, publish: bool) -> list[str]:
+        return commit(plan(definitions), Editor(None, timezone.now()), reason=reason, publish_too=publish)
+
+    def previewed(self, slug: str, told: Mapping[str, Any] | None) -> Document:
+        definition, running, targets = _from_file(slug, told) if told is not None else _from_draft(slug)
+        check_not_personal(definition, {})
+        found = preview(definition, running, targets, viewer=operator(), now=timezone.now())
+        return previewed(found, "draft" if told is None else "body")
+
+    def computable(self) -> list[str]:
+        return list(_known().computable().values_list("slug", flat=True))
+
+    def backfilled(self, slug: str, span: Span, advance: Advance) -> Document:
+        [definition], now = _chosen([slug]), timezone.now()
+        if span.incident:
+            incident = incident_called(span.incident)
+            counted = backfills.of_incident(definition, incident.pk, now, dry_run=span.dry_run)
+            return counts_told(slug, definition.current_version, {**counted, "as_of": iso(now)})
+        as_of, examples = span.end or last_midnight(now), list[Change]()
+        counts = backfill(
+            definition,
+            as_of=as_of,
+            start=span.start,
+            dry_run=span.dry_run,
+            examples=examples,
+            resume=span.resume,
+            forced_because=span.forced_because,
+            advance=advance,
+        )
+        told = {**asdict(counts), "examples": [str(each) for each in examples], "as_of": iso(as_of)}
+        return counts_told(slug, definition.current_version, told)
 
     def observations(self, slug: str, incident: str, limit: int) -> list[Document]:
         if incident:
@@ -127,6 +182,35 @@ class Local:
 
 def _known() -> Any:
     return visible(KpiDefinition.objects.all(), operator())
+
+
+def _chosen(slugs: Sequence[str]) -> list[KpiDefinition]:
+    """These, or all by slug. Raises KpiNotFound."""
+    rows = {each.slug: each for each in _known().prefetch_related("targets").order_by("slug")}
+    for slug in slugs:
+        if slug not in rows:
+            raise KpiNotFound(by_slug(slug, rows))
+    return [rows[slug] for slug in dict.fromkeys(slugs)] if slugs else list(rows.values())
+
+
+def _note_export(slugs: list[str], form: str) -> None:
+    audit.record(audit.Action.EXPORT, after={"kpi_definitions": slugs, "format": form})
+
+
+def _from_draft(slug: str) -> tuple[KpiDefinition, Running, Sequence[Target]]:
+    [definition] = _chosen([slug])
+    draft = draft_of(definition)
+    if draft is None:
+        raise no_draft(slug)
+    return definition, running_of(draft), list(definition.targets.all())
+
+
+def _from_file(slug: str, told: Mapping[str, Any]) -> tuple[KpiDefinition, Running, Sequence[Target]]:
+    made = document(told)
+    definition = _known().filter(pk=slug).first() or KpiDefinition(slug=slug)
+    for name, value in made.described.items():
+        setattr(definition, name, value)
+    return definition, made.running, made.targets
 
 
 def _definitions(rows: list[KpiDefinition]) -> list[Document]:

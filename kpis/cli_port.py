@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
 from majorops.lib.errors import Invalid
@@ -15,6 +17,23 @@ if TYPE_CHECKING:
 Document = Mapping[str, Any]
 
 
+@dataclass(frozen=True, slots=True)
+class Span:
+    """What to compute anew: the samples between two moments, or those of one incident."""
+
+    start: datetime | None = None
+    #: None: the last midnight.
+    end: datetime | None = None
+    incident: str = ""
+    dry_run: bool = False
+    resume: bool = False
+    forced_because: str = ""
+
+
+#: (done, total)
+Advance = Callable[[int, int], None]
+
+
 class Kpis(Protocol):
     def definitions(self) -> list[Document]:
         """All of them by slug, with their newest figures."""
@@ -24,6 +43,30 @@ class Kpis(Protocol):
 
     def versions(self, slug: str) -> list[Document]:
         """A definition as it stood after each change, the newest first. Raises KpiNotFound."""
+
+    def contents(self, slugs: Sequence[str]) -> list[Document]:
+        """These definitions, or all, by slug, as files have them. Raises KpiNotFound."""
+
+    def written_for(self, form: str, slugs: Sequence[str]) -> str:
+        """These definitions, or all, in the words of another tool. Raises KpiNotFound."""
+
+    def planned(self, definitions: Sequence[Any]) -> list[Document]:
+        """What importing each would do."""
+
+    def imported(self, definitions: Sequence[Any], *, reason: str, publish: bool) -> list[str]:
+        """Imports them, all or nothing, and says what became of each."""
+
+    def previewed(self, slug: str, told: Mapping[str, Any] | None) -> Document:
+        """The figures as they are and as this definition of a file, or the draft, would have them."""
+
+    def computable(self) -> list[str]:
+        """Slugs of the active definitions with a formula."""
+
+    def backfilled(self, slug: str, span: Span, advance: Advance) -> Document:
+        """Counts of what was computed anew, with `asOf`, and with `examples` of a dry run.
+
+        Raises KpiNotFound, NothingToCompute, NoValuesOfIncidents.
+        """
 
     def observations(self, slug: str, incident: str, limit: int) -> list[Document]:
         """Current values, the newest first: of one incident, or of a KPI for all of them."""
@@ -74,3 +117,15 @@ def by_slug(text: str, known: Iterable[str]) -> str:
     from majorops.lib.text import near_match
 
     return f'No KPI is called "{text}". {near_match(text, known)}'
+
+
+def no_draft(slug: str) -> Invalid:
+    """What to say where nothing waits to be tried."""
+    return Invalid(f"{slug} has no draft. Save one in /admin/, or name a file: --file {slug}.yaml", field="file")
+
+
+def counts_told(slug: str, version: int, counted: Mapping[str, Any]) -> Document:
+    """Counts as every way of computing tells them."""
+    named = {name: counted[name] for name in ("new", "changed", "same", "retired", "kept")}
+    about = {"kpi": slug, "version": version, **named, "withoutValue": counted["without_value"]}
+    return {**about, "examples": counted.get("examples", []), "asOf": counted.get("as_of")}

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,20 +14,17 @@ from kpis.errors import KpiNotFound
 from majorops.lib.errors import Invalid
 from majorops.lib.manner import hint, next_step, shown
 from majorops.lib.terminal import remote_too
+from majorops.lib.times import parse_time
 
 if TYPE_CHECKING:
-    from kpis.actions import Running
     from kpis.cli_port import Document
-    from kpis.exchange import Planned
-    from kpis.models import KpiDefinition
-    from kpis.preview import Compared
-    from kpis.targets import Target
 
 #: The exit code of a check that found something, as opposed to one that failed.
 FOUND = 8
 AsJson = Annotated[bool, typer.Option("--json", help="JSON on stdout.")]
 
 
+@remote_too
 def export(
     folder: Annotated[
         Path | None, typer.Argument(help="Where the files go; it is made if it is missing. A file for other formats.")
@@ -43,40 +41,48 @@ def export(
       mim kpi export definitions/
       mim kpi export --format prometheus-rules rules.yml
     """
-    from accounts import audit
-    from kpis.exchange import document_of, to_yaml
-    from kpis.models import KpiDefinition
+    from kpis.cli_port import kpis
+    from kpis.exchange import yaml_of
 
-    chosen = [_found(slug) for slug in kpi] if kpi else list(KpiDefinition.objects.order_by("slug"))
     if form != "yaml":
-        _export_for(form, chosen, folder)
+        _export_for(form, kpi or [], folder)
         return
     if folder is None:
         raise Invalid("Name the folder for the files, e.g. mim kpi export definitions/")
-    folder.mkdir(parents=True, exist_ok=True)
-    for definition in chosen:
-        (folder / f"{definition.slug}.yaml").write_text(to_yaml(document_of(definition)), encoding="utf-8")
-    audit.record(audit.Action.EXPORT, after={"kpi_definitions": [each.slug for each in chosen], "format": "yaml"})
+    chosen = kpis().contents(kpi or [])
+    with _writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        for each in chosen:
+            (folder / f"{each['slug']}.yaml").write_text(yaml_of(each), encoding="utf-8")
     typer.echo(f"{len(chosen)} definition{'' if len(chosen) == 1 else 's'} written to {folder}.")
     next_step(f"mim kpi import {folder} --dry-run")
 
 
-def _export_for(form: str, chosen: list[KpiDefinition], file: Path | None) -> None:
+def _export_for(form: str, slugs: list[str], file: Path | None) -> None:
     """What another tool reads, to a file or to stdout."""
-    from accounts import audit
+    from kpis.cli_port import kpis
     from kpis.monitoring.formats import FORMATS
 
     if form not in FORMATS:
         raise Invalid(f"The formats are yaml, {', '.join(FORMATS)}.", field="--format")
-    text = FORMATS[form]([each.slug for each in chosen])
-    audit.record(audit.Action.EXPORT, after={"kpi_definitions": [each.slug for each in chosen], "format": form})
+    text = kpis().written_for(form, slugs)
     if file is None:
         typer.echo(text, nl=False)
         return
-    file.write_text(text, encoding="utf-8")
+    with _writing(file):
+        file.write_text(text, encoding="utf-8")
     typer.echo(f"Written to {file}.")
 
 
+@contextmanager
+def _writing(place: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise Invalid(f"{place} cannot be written: {error.strerror}.", field="folder") from None
+
+
+@remote_too
 def import_files(
     source: Annotated[Path, typer.Argument(exists=True, help="A file (.yaml, .json, .csv, .zip) or a folder of them.")],
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would change, save nothing.")] = False,
@@ -89,19 +95,16 @@ def import_files(
 
     Example: mim kpi import definitions/ --dry-run
     """
-    from django.utils import timezone
+    from kpis.cli_port import kpis
 
-    from kpis.actions import Editor
-    from kpis.exchange import commit, plan
-
-    planned = plan(_read(source))
-    for each in planned:
+    definitions = _read(source)
+    for each in kpis().planned(definitions):
         typer.echo(_line(each))
     if dry_run:
         typer.echo("Nothing was saved (--dry-run).")
         return
     told = reason or f"Imported from {source.name}"
-    for line in commit(planned, Editor(None, timezone.now()), reason=told, publish_too=publish):
+    for line in kpis().imported(definitions, reason=told, publish=publish):
         typer.echo(line)
     next_step("mim kpi backfill --all" if publish else "mim kpi preview SLUG, and publish it in /admin/")
 
@@ -146,6 +149,7 @@ def _contents(version: Document) -> dict[str, object]:
     return {**{name: version[name] for name in ("formula", "spec", "units")}, **version["snapshot"]}
 
 
+@remote_too
 def validate(
     source: Annotated[
         Path | None,
@@ -157,12 +161,12 @@ def validate(
 
     Example: mim kpi validate definitions/mttr.yaml
     """
-    from kpis.exchange import State, plan
+    from kpis.cli_port import kpis
 
-    planned = plan(_read(source) if source else _stored())
-    wrong = [each for each in planned if each.state is State.ERROR]
+    planned = kpis().planned(_read(source) if source else kpis().contents(()))
+    wrong = [each for each in planned if each["error"]]
     if as_json:
-        told = [{"kpi": each.slug, "state": str(each.state), "error": each.error or None} for each in planned]
+        told = [{name: each[name] for name in ("kpi", "state", "error")} for each in planned]
         typer.echo(json.dumps(told, indent=2, ensure_ascii=False))
     else:
         for each in wrong:
@@ -172,13 +176,7 @@ def validate(
         raise typer.Exit(FOUND)
 
 
-def _stored() -> list[Any]:
-    from kpis.exchange import documents_of
-    from kpis.models import KpiDefinition
-
-    return [each.content() for each in documents_of(KpiDefinition.objects.order_by("slug"))]
-
-
+@remote_too
 def preview(
     slug: Annotated[str, typer.Argument(help="The KPI, e.g. mttr.")],
     file: Annotated[
@@ -193,53 +191,30 @@ def preview(
     Example: mim kpi preview mttr
              mim kpi preview mttr --file definitions/mttr.yaml
     """
-    from django.utils import timezone
+    from kpis.cli_port import kpis
 
-    from kpis.cli_local import operator
-    from kpis.preview import preview as compare
-
-    definition, running, targets = _drafted(slug, file)
-    if definition.is_personal:
-        raise Invalid(f"{slug} measures single people. Their figures are shown to nobody, here neither.")
-    found = compare(definition, running, targets, viewer=operator(), now=timezone.now())
-    rows = [_compared(each) for each in (*found.totals, *found.subjects)]
+    found = kpis().previewed(slug, _definition_in(file, slug) if file else None)
+    rows = [*found["totals"], *found["subjects"]]
     if as_json:
         typer.echo(json.dumps(rows, indent=2, ensure_ascii=False))
         return
-    typer.echo(f"{slug} as of {shown(found.as_of, seconds=False)}, {found.rows_read:,} rows read")
+    typer.echo(
+        f"{slug} as of {shown(parse_time(found['asOf'], field='asOf'), seconds=False)}, {found['rowsRead']:,} rows read"
+    )
     for row in rows:
         typer.echo(_beside(row).rstrip())
-    hint(f"Nothing written. {len(found.turned)} would turn. Next: {_to_take_it(slug, file)}")
+    turned = sum(row["turns"] for row in rows)
+    hint(f"Nothing written. {turned} would turn. Next: {_to_take_it(slug, file)}")
 
 
-def _drafted(slug: str, file: Path | None) -> tuple[KpiDefinition, Running, Sequence[Target]]:
-    """What is to be tried: of the file, or the draft that waits. Raises KpiNotFound, Invalid."""
-    from kpis.actions import draft_of, running_of
+def _definition_in(file: Path, slug: str) -> dict[str, Any]:
+    """What a file says of this KPI. Raises Invalid."""
     from kpis.exchange import document
-    from kpis.models import KpiDefinition
 
-    if file is None:
-        definition = _found(slug)
-        draft = draft_of(definition)
-        if draft is None:
-            raise Invalid(f"{slug} has no draft. Save one in /admin/, or name a file: --file {slug}.yaml", field="file")
-        return definition, running_of(draft), list(definition.targets.all())
-    told = [each for each in map(document, _read(file)) if each.slug == slug]
-    if not told:
-        raise Invalid(f"{file} holds no definition of {slug}.", field="file")
-    definition = KpiDefinition.objects.filter(pk=slug).first() or KpiDefinition(slug=slug)
-    for name, value in told[0].described.items():
-        setattr(definition, name, value)
-    return definition, told[0].running, told[0].targets
-
-
-def _compared(each: Compared) -> dict[str, Any]:
-    sides = {
-        name: {"value": side.value, "rows": side.rows, "reason": side.reason, "state": side.state and str(side.state)}
-        for name, side in (("now", each.now), ("draft", each.draft))
-    }
-    about = {"label": each.label, "window": each.window, "dims": dict(each.dims)}
-    return {**about, **sides, "delta": each.delta, "turns": each.turns}
+    for told in _read(file):
+        if document(told).slug == slug:
+            return document(told).content()
+    raise Invalid(f"{file} holds no definition of {slug}.", field="file")
 
 
 def _beside(row: dict[str, Any]) -> str:
@@ -252,7 +227,7 @@ def _beside(row: dict[str, Any]) -> str:
 def _side(side: dict[str, Any]) -> str:
     if side["value"] is None:
         return str(side["reason"] or "no value")
-    return f"{side['value']:.1f} {side['state'] or ''}".strip()
+    return f"{side['value']:.1f} {side['targetState'] or ''}".strip()
 
 
 def _to_take_it(slug: str, file: Path | None) -> str:
@@ -284,21 +259,11 @@ def _read(source: Path) -> list[Any]:
     return [told for file in files for told in read(file.name, file.read_bytes())]
 
 
-def _line(planned: Planned) -> str:
-    if planned.error:
-        return f"{planned.slug}: error: {planned.error}"
-    names = ", ".join(change.name for change in planned.changes) if planned.state == "changed" else ""
-    return f"{planned.slug}: {planned.state}{f' ({names})' if names else ''}"
-
-
-def _found(slug: str) -> KpiDefinition:
-    from kpis.cli_port import by_slug
-    from kpis.models import KpiDefinition
-
-    found = KpiDefinition.objects.filter(slug=slug).first()
-    if found is None:
-        raise KpiNotFound(by_slug(slug, KpiDefinition.objects.values_list("slug", flat=True)))
-    return found
+def _line(planned: Document) -> str:
+    if planned["error"]:
+        return f"{planned['kpi']}: error: {planned['error']}"
+    names = ", ".join(planned["changes"])
+    return f"{planned['kpi']}: {planned['state']}{f' ({names})' if names else ''}"
 
 
 def _version(versions: list[Document], number: str) -> Document:

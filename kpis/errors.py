@@ -17,6 +17,12 @@ class NothingToCompute(DomainError):
     code = "nothing_to_compute"
 
 
+class NoValuesOfIncidents(DomainError):
+    """This KPI keeps no values of single incidents."""
+
+    code = "no_values_of_incidents"
+
+
 class NothingToVerify(DomainError):
     """No figure is stored yet that could be verified."""
 

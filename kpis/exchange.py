@@ -110,7 +110,12 @@ def ordered(value: object) -> Any:
 
 
 def to_yaml(document: Document) -> str:
-    return yaml.dump(document.content(), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100)
+    return yaml_of(document.content())
+
+
+def yaml_of(content: Mapping[str, object]) -> str:
+    """What `Document.content` gave, as a file."""
+    return yaml.dump(dict(content), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100)
 
 
 def to_zip(documents: Iterable[Document]) -> bytes:
@@ -389,6 +394,12 @@ def _planned(told: object) -> Planned:
         return Planned(slug, State.NEW, tuple(differences({}, made.content())), document=made)
     changes = tuple(differences(document_of(stored).content(), made.content()))
     return Planned(slug, State.CHANGED if changes else State.SAME, changes, document=made)
+
+
+def planned_in_words(planned: Planned) -> dict[str, Any]:
+    """As the API and the command line show it. Of what is new, every field would change: none is named."""
+    changes = [change.name for change in planned.changes] if planned.state is State.CHANGED else []
+    return {"kpi": planned.slug, "state": planned.state.value, "changes": changes, "error": planned.error or None}
 
 
 @transaction.atomic

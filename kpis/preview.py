@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import islice
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from django.conf import settings
@@ -28,6 +29,8 @@ from kpis.formulas import Formula, Reported, source_names
 from kpis.models import KpiDefinition
 from kpis.sources import Scope, rows_of
 from kpis.targets import State, Target, judge, standing
+from majorops.lib.errors import Invalid
+from majorops.lib.times import iso
 from majorops.lib.visibility import visible
 
 MAX_ROWS = 200_000
@@ -106,6 +109,35 @@ def preview(
             subjects=tuple(_named(_last_subjects(before, after), viewer)),
             totals=tuple(_totals(before, after, clock)),
         )
+
+
+def check_not_personal(definition: KpiDefinition, described: Mapping[str, object]) -> None:
+    """Raises Invalid where single people are measured, or would be."""
+    if definition.is_personal or described.get("is_personal"):
+        told = f"{definition.slug} measures single people. Their figures are shown to nobody, here neither."
+        raise Invalid(told)
+
+
+def previewed(found: Preview, of: str) -> dict[str, Any]:
+    """As the API and the command line show it. `of` says what was tried."""
+    return {
+        "asOf": iso(found.as_of),
+        "of": of,
+        "rowsRead": found.rows_read,
+        "totals": [_compared(each) for each in found.totals],
+        "subjects": [_compared(each) for each in found.subjects],
+    }
+
+
+def _compared(each: Compared) -> dict[str, Any]:
+    told = {"label": each.label, "at": iso(each.at), "window": each.window, "dims": dict(each.dims)}
+    sides = {"now": _side(each.now), "draft": _side(each.draft)}
+    return {**told, **sides, "delta": each.delta, "turns": each.turns}
+
+
+def _side(side: Side) -> dict[str, Any]:
+    state = str(side.state) if side.state is not None else None
+    return {"value": side.value, "rows": side.rows, "reason": side.reason or None, "targetState": state}
 
 
 #: What runs of a definition that is not there yet.

@@ -44,7 +44,7 @@ from kpis.models import (
     Subject,
     SubjectType,
 )
-from majorops.lib.visibility import NONE, Rows, Sight, columns, visible
+from majorops.lib.visibility import NONE, Fields, Rows, Sight, columns, visible
 from teams.models import Membership
 
 #: An aggregate of fewer values would tell what one team, or one person on it, did.
@@ -63,10 +63,10 @@ _FIGURE = columns(KpiObservation) - {"metadata", "inputs", "inputs_sha256", "res
 
 
 def _definitions(rows: QuerySet[KpiDefinition], viewer: object) -> QuerySet[KpiDefinition]:
-    """Drafts are for administrators. A program without a scope for KPIs sees none."""
+    """Drafts are for those who define. A program without a scope for KPIs sees none."""
     if not may(viewer, Can.READ_INCIDENTS) or (isinstance(viewer, Service) and not viewer.can(Can.READ_EXEC_KPIS)):
         return rows.none()
-    if not may(viewer, Can.ADMINISTER):
+    if not may(viewer, Can.DEFINE_KPIS):
         rows = rows.exclude(status=DefinitionStatus.DRAFT)
     if may(viewer, Can.READ_INTERNAL_KPIS):
         return rows
@@ -188,6 +188,15 @@ def _reports(rows: QuerySet[Report], viewer: object) -> QuerySet[Report]:
     return rows.filter(audience=KpiVisibility.EXEC) if may(viewer, Can.READ_EXEC_KPIS) else rows.none()
 
 
+def _definers(rows: Rows, viewer: object) -> Rows:
+    """All rows, for those who define KPIs."""
+    return rows if may(viewer, Can.DEFINE_KPIS) else rows.none()
+
+
+def _for_definers(model: type[Model]) -> Fields:
+    return lambda viewer, row: columns(model) if may(viewer, Can.DEFINE_KPIS) else NONE
+
+
 SIGHTS: dict[type[Model], Sight] = {
     AlertRule: Sight(_alert_rules, lambda viewer, row: columns(AlertRule), orders=frozenset({"slug"})),
     AlertStep: Sight(_of_visible_rule, _step_fields),
@@ -200,7 +209,7 @@ SIGHTS: dict[type[Model], Sight] = {
     ),
     KpiDefinition: Sight(
         _definitions,
-        lambda viewer, row: columns(KpiDefinition) if may(viewer, Can.ADMINISTER) else _DEFINITION,
+        lambda viewer, row: columns(KpiDefinition) if may(viewer, Can.DEFINE_KPIS) else _DEFINITION,
         filters=frozenset({"slug", "visibility", "status", "owner"}),
         orders=frozenset({"slug"}),
         searches=frozenset({"name"}),
@@ -208,7 +217,7 @@ SIGHTS: dict[type[Model], Sight] = {
     KpiDefinitionVersion: Sight(
         _versions, lambda viewer, row: columns(KpiDefinitionVersion), orders=frozenset({"version"})
     ),
-    KpiDraft: Sight(administrators, for_administrators(KpiDraft)),
+    KpiDraft: Sight(_definers, _for_definers(KpiDraft)),
     KpiReview: Sight(_reviews, lambda viewer, row: columns(KpiReview)),
     KpiTarget: Sight(_of_visible_definition, lambda viewer, row: columns(KpiTarget)),
     KpiObservation: Sight(
@@ -217,7 +226,7 @@ SIGHTS: dict[type[Model], Sight] = {
         filters=frozenset({"kpi", "timestamp", "window", "dims_key", "is_current", "incident", "dims", "source"}),
         orders=frozenset({"timestamp", "id", "kpi"}),
     ),
-    KpiRun: Sight(administrators, for_administrators(KpiRun)),
+    KpiRun: Sight(_definers, _for_definers(KpiRun)),
     CreditSetting: Sight(administrators, for_administrators(CreditSetting)),
     PersonalGrant: Sight(administrators, for_administrators(PersonalGrant)),
     DispatchTime: Sight(_times, lambda viewer, row: columns(DispatchTime) if may(viewer, Can.READ_TEAMS) else NONE),

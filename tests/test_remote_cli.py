@@ -8,17 +8,23 @@ import re
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
+from threading import Timer
 
 import pytest
 from django.db import connection
 from django.utils import timezone
 from typer.testing import CliRunner, Result
 
+from accounts.models import AuditEvent
 from accounts.scopes import Scope
 from incidents.alerts import setup
 from incidents.alerts.inbox import Delivery, receive
 from incidents.lifecycle import Status
 from incidents.models import Incident
+from kpis import cli_remote
+from kpis.backfills import carry_out
+from kpis.compute import last_midnight
+from kpis.models import KpiDefinition
 from majorops.cli import app
 from majorops.lib.times import iso
 from tests.accounts.programs import integration, token_of
@@ -33,7 +39,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 FOR_EXECUTIVES = ("businessImpact", "riskLevel", "execSummary", "decisionAsked")
 ALL = (
     Scope.INCIDENTS_READ_INTERNAL, Scope.INCIDENTS_WRITE, Scope.TIMELINE_WRITE, Scope.PUBLISH, Scope.TEAMS_READ,
-    Scope.KPIS_READ, Scope.KPIS_WRITE, Scope.FACTS_WRITE,
+    Scope.KPIS_READ, Scope.KPIS_WRITE, Scope.KPIS_DEFINE, Scope.FACTS_WRITE,
 )  # fmt: skip
 Mim = Callable[..., Result]
 
@@ -172,6 +178,21 @@ def figures(incidents: list[Incident]) -> Incident:
         ["report", "health"],
         ["kpi", "diff", "mttr"],
         ["kpi", "diff", "mttr", "7"],
+        ["kpi", "validate"],
+        ["kpi", "validate", "--json"],
+        ["kpi", "preview", "mttr"],
+        ["kpi", "preview", "mtrt"],
+        ["kpi", "export", "--format", "grafana", "--kpi", "mttr"],
+        ["kpi", "export", "--format", "openslo"],
+        ["kpi", "export", "--format", "excel"],
+        ["kpi", "export", "somewhere", "--kpi", "mtrt"],
+        ["kpi", "backfill", "--kpi", "mttr", "--from", "2026-03-01", "--dry-run"],
+        ["kpi", "backfill", "--kpi", "mttr", "--kpi", "mtta", "--dry-run", "--json"],
+        ["kpi", "backfill", "--all", "--incident", "ID", "--dry-run"],
+        ["kpi", "backfill", "--kpi", "mttr", "--incident", "ID", "--json"],
+        ["kpi", "backfill", "--kpi", "mttr", "--incident", "nothing"],
+        ["kpi", "backfill", "--kpi", "mtrt"],
+        ["kpi", "backfill"],
         ["fact", "tail", "--csv"],
         ["log", "tail", "ID", "--csv", "--fields", "title,actor"],
         ["incident", "show", "ID", "--tz", "Europe/Rome", "-q"],
@@ -183,6 +204,46 @@ def test_figures_are_the_same(there: Mim, figures: Incident, words: list[str]) -
     local, remote = here(*named), there(*named)
     assert (remote.exit_code, remote.stdout, remote.stderr) == (local.exit_code, local.stdout, local.stderr)
     assert remote.exit_code in (0, 4, 5)
+
+
+def test_definitions_go_out_and_come_in_the_same(there: Mim, figures: Incident, tmp_path: Path) -> None:
+    local, remote = (run("kpi", "export", str(tmp_path / run.__name__)) for run in (here, there))
+    assert (remote.exit_code, remote.stdout.replace("/run", "/here")) == (0, local.stdout)
+    files = {file.name: file.read_text() for file in (tmp_path / "here").iterdir()}
+    assert files == {file.name: file.read_text() for file in (tmp_path / "run").iterdir()}
+    file = tmp_path / "mttr.yaml"
+    file.write_text(files["mttr.yaml"].replace("Ops Leader", "Duty lead").replace("agg: avg", "agg: max"))
+    for words in (
+        ["import", str(file), "--dry-run"],
+        ["validate", str(file)],
+        ["preview", "mttr", "--file", str(file)],
+    ):
+        local, remote = here("kpi", *words), there("kpi", *words)
+        assert (remote.exit_code, remote.stdout, remote.stderr) == (0, local.stdout, local.stderr)
+    assert there("kpi", "import", str(file), "--reason", "From git.").exit_code == 0
+    assert KpiDefinition.objects.get(pk="mttr").owner == "Duty lead"
+    local, remote = here("kpi", "preview", "mttr", "--json"), there("kpi", "preview", "mttr", "--json")
+    assert (remote.exit_code, remote.stdout) == (0, local.stdout)
+    program = AuditEvent.objects.filter(action="kpi_definition_change").latest("at")
+    assert (program.actor_name, program.reason) == ("CLI", "From git.")
+
+
+def test_a_backfill_is_carried_out_by_a_worker_and_told_the_same(
+    there: Mim, figures: Incident, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def worker() -> None:
+        carry_out.call("mttr", None, iso(last_midnight(timezone.now())))
+        connection.close()
+
+    late = Timer(1, worker)
+    late.start()
+    remote, local = there("kpi", "backfill", "--kpi", "mttr"), here("kpi", "backfill", "--kpi", "mttr")
+    late.join()
+    assert (remote.exit_code, "new" in remote.stdout) == (0, True), remote.stderr
+    assert remote.stdout.splitlines()[1:] == local.stdout.splitlines()[1:]
+    monkeypatch.setattr(cli_remote, "PATIENCE", 0.1)
+    waits = there("kpi", "backfill", "--kpi", "mtta")
+    assert (waits.exit_code, "no worker goes on with it" in waits.stderr) == (1, True)
 
 
 def test_a_candidate_is_decided_the_same(there: Mim, incidents: list[Incident]) -> None:
@@ -329,7 +390,7 @@ def test_what_the_scopes_do_not_allow_exits_3(site: Site, there: Mim, incidents:
 
 
 @pytest.mark.parametrize(
-    "words", [["user", "list"], ["kpi", "backfill", "--all"], ["incident", "import", __file__, "--format", "volvo"],
+    "words", [["user", "list"], ["kpi", "nightly"], ["incident", "import", __file__, "--format", "volvo"],
               ["token", "list"], ["worker"], ["team", "import", "dispatches", __file__], ["demo", "load"]],
 )  # fmt: skip
 def test_what_needs_the_database_says_so_and_exits_2(there: Mim, words: list[str]) -> None:

@@ -18,6 +18,7 @@ MAY = {
     Can.READ_INTERNAL_KPIS: {"mim", "admin"},
     Can.WRITE_KPIS: {"mim", "admin"},
     Can.WRITE_FACTS: {"mim", "admin"},
+    Can.DEFINE_KPIS: {"admin"},
     Can.ADMINISTER: {"admin"},
 }
 
