@@ -11,4 +11,5 @@ urlpatterns = [
     path("scheduled-maintenances.json", status_json.maintenances),
     path("scheduled-maintenances/active.json", status_json.maintenances),
     path("scheduled-maintenances/upcoming.json", status_json.maintenances),
+    path("<path:rest>", status_json.nothing),
 ]

@@ -10,10 +10,15 @@ from typing import Any
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.urls import reverse
+from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.http import require_safe
 
+from accounts.middleware import for_all_alike
 from incidents.status_door import Door, base_of, status_door
 from incidents.status_rules import HEADLINES, Component, Health, PublicIncident, Word
 from incidents.status_snapshot import Reading
+from majorops.lib.errors import DomainError
+from majorops.lib.problems import problem_response
 from majorops.lib.times import iso
 
 #: As many as Statuspage lists.
@@ -159,6 +164,21 @@ def _unresolved(teller: Teller) -> dict[str, Any]:
 def _no_maintenance(teller: Teller) -> dict[str, Any]:
     """There is none to tell of: this is a site of incidents."""
     return {"scheduled_maintenances": []}
+
+
+class NothingToRead(DomainError):
+    """There is nothing at this address. Begin with /api/v2/summary.json."""
+
+    code = "not_found"
+    status = 404
+
+
+@csrf_exempt
+@for_all_alike
+@require_safe
+def nothing(request: HttpRequest, rest: str) -> HttpResponse:
+    """What clients of Statuspage ask for and this site does not have, told to anybody."""
+    return problem_response(request, NothingToRead())
 
 
 status = _answer(_status)

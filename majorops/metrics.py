@@ -9,6 +9,7 @@ from django.conf import settings
 from django.db.models import Count, Max
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
+from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_GET
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import GaugeMetricFamily
@@ -45,6 +46,7 @@ class MayNotScrape(DomainError):
     status = 403
 
 
+@csrf_exempt
 @open_to_anyone
 @require_GET
 def metrics(request: HttpRequest) -> HttpResponse:

@@ -15,7 +15,11 @@ from csp.utils import build_policy
 from django.conf import settings
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
+from django.utils.deprecation import MiddlewareMixin
 
+from accounts.refusals import wants_page
+from majorops.lib.errors import DomainError
+from majorops.lib.problems import problem_response
 from majorops.lib.ulid import new_ulid
 
 #: What is taken over from a sender; anything else could forge a line of the log.
@@ -48,6 +52,28 @@ class RequestId:
         if getattr(request, "user", None) is not None and request.user.is_authenticated:
             response.setdefault("Cache-Control", "private, no-store")
         return response
+
+
+class NotAllowed(MiddlewareMixin):
+    """Django answers a method that a view does not know with nothing but `Allow`. Programs read why."""
+
+    def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
+        if response.status_code != 405 or getattr(response, "content", b"-") or wants_page(request):
+            return response
+        told = problem_response(request, WrongMethod.said(request.method or "", response.get("Allow", "")))
+        told["Allow"] = response.get("Allow", "")
+        return told
+
+
+class WrongMethod(DomainError):
+    """This address knows other methods."""
+
+    code = "method_not_allowed"
+    status = 405
+
+    @classmethod
+    def said(cls, method: str, allowed: str) -> WrongMethod:
+        return cls(f"{method} is not allowed here. Allowed: {allowed}.")
 
 
 class ContentSecurityPolicy(CSPMiddleware):

@@ -168,6 +168,24 @@ def test_database_that_is_away_is_503(client_as: Knock, mim: User, monkeypatch: 
     assert (answer.status_code, answer["Retry-After"], answer.json()["code"]) == (503, "5", "unavailable")
 
 
+def test_database_that_is_away_is_503_before_anybody_is_known_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("majorops.views.HttpResponse", raises(OperationalError("database is locked")))
+    answer = Client(raise_request_exception=False).get("/healthz")
+    assert (answer.status_code, answer["Retry-After"], answer.json()["code"]) == (503, "5", "unavailable")
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/metrics", "/api/v2/summary.json", "/status/feed.atom"])
+def test_what_is_only_read_refuses_another_method_and_not_its_sender(path: str) -> None:
+    answer = Client(enforce_csrf_checks=True, headers={"Accept": "*/*"}).post(path)
+    assert (answer.status_code, answer["Content-Type"], answer.json()["code"]) == (405, PROBLEM, "method_not_allowed")
+    assert "GET" in answer["Allow"]
+
+
+def test_a_name_that_is_not_ours_is_told_to_programs_and_pages() -> None:
+    answer = Client(headers={"Accept": "text/html", "Host": "evil.example"}).get("/incidents/")
+    assert (answer.status_code, answer["Content-Type"], answer.json()["code"]) == (400, PROBLEM, "bad_host")
+
+
 # --- Who may ---
 
 

@@ -103,6 +103,8 @@ class World:
             "step": ["review"],
             "content_type_id": ["1"],
             "url": ["never-there"],
+            "form": ["openslo", "never-there"],
+            "rest": ["never-there.json"],
             "token_id": ["zq7secret000"],
             "integration_id": [ABSENT],
             # A rollup that all may read, one of the called engineer's team, a sample, and one that never was.
