@@ -146,6 +146,7 @@ def backfill(
     if incident and (start or end or resume or force):
         raise Invalid("--incident goes with --kpi, --all and --dry-run alone.", field="incident")
     span = Span(_moment(start, "--from"), _moment(end, "--to"), incident, dry_run, resume, force)
+    _check_span(span.start, span.end)
     counted, without = [], []
     for slug in _slugs(kpi or [], every=every):
         try:
@@ -178,6 +179,16 @@ def _resumable() -> Iterator[None]:
     except KeyboardInterrupt:
         hint("Stopped; what was stored stays. Next: the same command with --resume")
         raise
+
+
+def _check_span(start: datetime | None, end: datetime | None) -> None:
+    """Raises Invalid for a span that cannot hold anything that happened."""
+    from django.utils import timezone
+
+    if end is not None and end > timezone.now():
+        raise Invalid("--to lies ahead: values are computed of what has happened.", field="to")
+    if start is not None and start >= (end or timezone.now()):
+        raise Invalid("--from must be before --to, and before now.", field="from")
 
 
 def _slugs(named: list[str], *, every: bool) -> list[str]:

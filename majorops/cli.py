@@ -6,6 +6,8 @@ Exit codes: 0 done, 1 failure, 2 usage, 3 identity or role, 4 not found, 5 inval
 
 from __future__ import annotations
 
+import difflib
+import errno
 import json
 import logging
 import os
@@ -197,9 +199,20 @@ class Mim(TyperGroup):
         as_json = "--json" in ctx.args
         try:
             return super().invoke(ctx)
+        except typer.BadParameter as error:
+            error.message = _with_what_is_near(error.message)
+            raise
         except DomainError as error:
             typer.echo(_problem(error) if as_json else f"error: {error.message}", err=True)
             raise typer.Exit(exit_code(error)) from None
+
+
+def _with_what_is_near(message: str) -> str:
+    """A word that is none of those there are, with the one that was probably meant."""
+    told = message.removeprefix("Value error, ")
+    typed, *there = re.findall(r"'([^']*)'", told) if "is not one of" in told else [""]
+    near = difflib.get_close_matches(typed.lower(), there, n=1)
+    return f"{told.rstrip('.')}. Did you mean '{near[0]}'?" if near else told
 
 
 def _problem(error: DomainError) -> str:
@@ -400,6 +413,8 @@ def _why(error: Exception) -> str:
 
     if isinstance(error, ImproperlyConfigured):
         return str(error)
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EIO):
+        return f"What was found cannot be written: {error.strerror}."
     if isinstance(error, DatabaseError):
         first_line = str(error).partition("\n")[0]
         return f"The database cannot be used ({first_line}). Check DATABASE_URL, then run: python manage.py migrate"

@@ -61,8 +61,10 @@ def test_every_group_has_commands(group: str) -> None:
 
 @pytest.mark.parametrize(
     ("typed", "meant"),
-    [(["incidnet"], "incident"), (["incident", "shwo"], "show"), (["incident", "list", "--jsn"], "--json")],
-)
+    [(["incidnet"], "incident"), (["incident", "shwo"], "show"), (["incident", "list", "--jsn"], "--json"),
+     (["incident", "list", "--status", "opne"], "Did you mean 'open'?"),
+     (["incident", "declare", "x", "-s", "Hihg"], "Did you mean 'high'?")],
+)  # fmt: skip
 def test_a_typing_error_shows_what_is_near_and_exits_2(typed: list[str], meant: str) -> None:
     result = runner.invoke(app, typed)
     assert result.exit_code == 2
@@ -104,6 +106,14 @@ def test_a_database_without_tables_says_what_to_run(tmp_path: Path) -> None:
     assert result.returncode == 1
     assert "manage.py migrate" in result.stderr
     assert "Traceback" not in result.stderr
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
+def test_a_full_disk_is_told_in_a_line() -> None:
+    with Path("/dev/full").open("w") as full:
+        command = [sys.executable, "-m", "majorops.cli", "completion", "bash"]
+        done = subprocess.run(command, cwd=ROOT, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert (done.returncode, "Traceback" in done.stderr) == (1, False)
 
 
 def test_output_has_no_colour_where_none_is_wanted() -> None:

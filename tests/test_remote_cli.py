@@ -193,6 +193,8 @@ def figures(incidents: list[Incident]) -> Incident:
         ["kpi", "backfill", "--kpi", "mttr", "--incident", "nothing"],
         ["kpi", "backfill", "--kpi", "mtrt"],
         ["kpi", "backfill"],
+        ["kpi", "backfill", "--kpi", "mttr", "--from", "2026-03-02", "--to", "2026-03-01"],
+        ["kpi", "backfill", "--kpi", "mttr", "--to", "2090-01-01"],
         ["fact", "tail", "--csv"],
         ["log", "tail", "ID", "--csv", "--fields", "title,actor"],
         ["incident", "show", "ID", "--tz", "Europe/Rome", "-q"],
@@ -415,6 +417,10 @@ def test_what_a_token_cannot_ask_for_is_refused(there: Mim, incidents: list[Inci
         ({"MIM_URL": "http://majorops.example.com"}, 3, "Use https"),
         ({"MIM_URL": "http://127.0.0.1:1"}, 1, "does not answer"),
         ({"MIM_HEADERS": "abc"}, 3, "MIM_HEADERS"),
+        ({"MIM_URL": "http://[::1"}, 3, "MIM_URL is an address"),
+        ({"MIM_URL": "http://localhost:99999"}, 3, "MIM_URL is an address"),
+        ({"MIM_URL": "http://me:secret@localhost"}, 3, "nothing else"),
+        ({"MIM_URL": "http://localhost/?a=b"}, 3, "nothing else"),
     ],
 )
 def test_a_connection_that_cannot_be_is_told(there: Mim, environment: dict[str, str], code: int, says: str) -> None:

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http.client import HTTPException
 from typing import Any
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import SplitResult, quote, urlencode, urlsplit
 
 from majorops.lib.errors import DomainError
 from majorops.lib.manner import detail
@@ -198,9 +198,13 @@ def is_remote() -> bool:
 def connected() -> Server:
     """The server that the environment names. Raises Unconnected."""
     url, token = os.environ[URL].strip().rstrip("/"), os.environ.get(TOKEN, "").strip()
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    parts = _parts(url)
+    if parts is None or parts.scheme not in ("http", "https") or not parts.hostname:
         raise Unconnected(f"{URL} is an address such as https://majorops.example.com, not {url[:80]!a}.")
+    if "@" in parts.netloc or parts.query or parts.fragment:
+        raise Unconnected(
+            f"{URL} is an address and nothing else; the token is in {TOKEN}, further headers in {HEADERS}."
+        )
     if parts.scheme == "http" and parts.hostname not in _LOOPBACK:
         raise Unconnected(f"{URL} is http: everybody on the way could read the token. Use https.")
     if not token:
@@ -208,6 +212,15 @@ def connected() -> Server:
     if not re.fullmatch(r"[!-~]+", token):
         raise Unconnected(f"{TOKEN} is no token: it has spaces or letters that no token has.")
     return Server(url.removesuffix("/api/v1"), token, _headers(os.environ.get(HEADERS, "")))
+
+
+def _parts(url: str) -> SplitResult | None:
+    """None for what is no address."""
+    try:
+        parts = urlsplit(url)
+        return parts if parts.port != 0 else None
+    except ValueError:
+        return None
 
 
 def _headers(text: str) -> dict[str, str]:
