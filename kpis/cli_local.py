@@ -20,6 +20,8 @@ from kpis.alerts.reading import standings
 from kpis.alerts_pages import document as alert_document
 from kpis.cli_port import Advance, Document, Span, by_slug, counts_told, no_draft
 from kpis.compute import Change, backfill, last_midnight
+from kpis.dwell import find
+from kpis.dwell_cli import documented as dwell_document
 from kpis.errors import KpiNotFound, NoSuchObservation, NoSuchReport
 from kpis.exchange import commit, document, documents_of, plan, planned_in_words
 from kpis.explain import explain
@@ -132,6 +134,9 @@ class Local:
         found = _observation(slug, incident, observation)
         renewed_all([found], timezone.now())
         return documented(explain(found, operator()))
+
+    def dwell(self, window: str) -> Document:
+        return dwell_document(find(operator(), window, timezone.now()))
 
     def alerts(self) -> list[Document]:
         return [alert_document(each) for each in standings(operator())]

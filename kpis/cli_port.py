@@ -74,6 +74,9 @@ class Kpis(Protocol):
     def why(self, slug: str, incident: str, observation: str) -> Document:
         """The rows behind a value; behind the newest overall figure where none is named."""
 
+    def dwell(self, window: str) -> Document:
+        """How long incidents stay in each phase."""
+
     def alerts(self) -> list[Document]:
         """The alert rules and how they stand."""
 

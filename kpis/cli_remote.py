@@ -163,6 +163,9 @@ class Remote:
             raise NoSuchObservation(f"{slug} has no such value. Compute it first: mim kpi backfill --kpi {slug}")
         return dict(found)
 
+    def dwell(self, window: str) -> Document:
+        return dict(self.server.get("phase-dwell", window=window))
+
     def alerts(self) -> list[Document]:
         return list(self.server.rows("kpi-alerts"))
 

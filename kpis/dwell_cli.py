@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from majorops.lib.manner import next_step
-from majorops.lib.terminal import Listing, can_be_tried, listing
+from majorops.lib.terminal import Listing, can_be_tried, listing, remote_too
 
 if TYPE_CHECKING:
     from kpis.dwell import Found
@@ -44,8 +44,17 @@ def rows_of(found: Found) -> list[dict[str, Any]]:
     ]
 
 
+def documented(found: Found) -> dict[str, Any]:
+    """As the API and the command line show it."""
+    from majorops.lib.times import iso
+
+    about = {"window": found.window, "asOf": iso(found.as_of), "incidents": found.incidents}
+    return {**about, "phases": rows_of(found)}
+
+
 @app.command()
 @listing
+@remote_too
 def dwell(
     window: Annotated[str, typer.Option(help="30d, 90d, 365d or all.")] = "90d",
 ) -> Listing:
@@ -53,13 +62,10 @@ def dwell(
 
     Example: mim kpi dwell --window 365d
     """
-    from django.utils import timezone
+    from kpis.cli_port import kpis
 
-    from kpis.dwell import find
-    from kpis.readiness_cli import _operator
-
-    found = find(_operator(), window, timezone.now())
-    return Listing(rows_of(found), _line, f"{found.incidents} incidents, window {found.window}")
+    found = kpis().dwell(window)
+    return Listing(found["phases"], _line, f"{found['incidents']} incidents, window {found['window']}")
 
 
 def _line(row: Mapping[str, Any]) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import path
@@ -26,7 +24,6 @@ from kpis.dwell import DEFAULT, WINDOWS, Found, find
 from kpis.dwell_rules import ALL, Dwell
 from kpis.serializers import Documented
 from majorops.lib.errors import DomainError
-from majorops.lib.times import iso
 
 COLUMNS = dwell_cli.COLUMNS
 LABELS = {"30d": "30 d", "90d": "90 d", "365d": "1 year", "all": "All"}
@@ -119,8 +116,7 @@ class DwellData(APIView):
     def get(self, request: Request) -> Response:
         """Incidents by the time of their detection. Drills, tests and restricted incidents are left out."""
         found = find(principal_of(request), request.query_params.get("window", ""), timezone.now())
-        told: dict[str, Any] = {"window": found.window, "asOf": iso(found.as_of), "incidents": found.incidents}
-        return Response({**told, "phases": dwell_cli.rows_of(found)})
+        return Response(dwell_cli.documented(found))
 
 
 api_patterns = [path("phase-dwell", DwellData.as_view(), name="phase-dwell")]

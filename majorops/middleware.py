@@ -13,7 +13,7 @@ from csp.constants import HEADER as POLICY
 from csp.middleware import CSPMiddleware
 from csp.utils import build_policy
 from django.conf import settings
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.utils.deprecation import MiddlewareMixin
 
@@ -58,7 +58,8 @@ class NotAllowed(MiddlewareMixin):
     """Django answers a method that a view does not know with nothing but `Allow`. Programs read why."""
 
     def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
-        if response.status_code != 405 or getattr(response, "content", b"-") or wants_page(request):
+        is_bare = isinstance(response, HttpResponse) and not response.content
+        if response.status_code != 405 or not is_bare or wants_page(request):
             return response
         told = problem_response(request, WrongMethod.said(request.method or "", response.get("Allow", "")))
         told["Allow"] = response.get("Allow", "")

@@ -84,7 +84,7 @@ class ProblemHandler(ExceptionHandler):
             case exceptions.ValidationError():
                 exc.status_code = 422
             case exceptions.MethodNotAllowed():
-                told = f"{self.context['request'].method} is not allowed here. The header Allow names what is."
+                told = f"{exc.detail} The header Allow names what is."
                 exc.detail = exceptions.ErrorDetail(told, exc.default_code)
             case exceptions.UnsupportedMediaType():
                 exc.detail = exceptions.ErrorDetail("Send the body as application/json.", exc.default_code)
