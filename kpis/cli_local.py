@@ -29,6 +29,9 @@ from kpis.facts import files, ingest, registry
 from kpis.facts_api import FactShown
 from kpis.models import Fact, KpiDefinition, KpiDefinitionVersion, KpiObservation, Report
 from kpis.monitoring.formats import FORMATS
+from kpis.packs import files as files_of_packs
+from kpis.packs.reading import opened as opened_pack
+from kpis.packs.summary import summarised
 from kpis.preview import check_not_personal, preview, previewed
 from kpis.readiness import NoSuchTeam, asked, board, sheet
 from kpis.readiness_exports import beside
@@ -156,6 +159,12 @@ class Local:
             report = making.make(Kind(kind), now=now)
             to = making.send(report, now=now) if mail else []
             return report_document(opened(report, operator())), len(to)
+
+    def metrics(self, pack: str) -> Document:
+        now = timezone.now()
+        if pack:
+            return summarised(opened_pack(files_of_packs.pack(pack), operator(), now))
+        return making.standing(operator(), now)
 
     def reports(self) -> list[Document]:
         return [line(row) for row in reports_for(operator())]

@@ -89,6 +89,9 @@ class Kpis(Protocol):
     def made(self, kind: str, *, mail: bool, dry_run: bool) -> tuple[Document, int]:
         """A report of the last whole period, kept; and to how many it was mailed."""
 
+    def metrics(self, pack: str) -> Document:
+        """Every KPI as it stands now; or with `pack` those of one. Raises NoSuchPack, NotInUse."""
+
     def reports(self) -> list[Document]:
         """The newest first, without their content."""
 

@@ -184,6 +184,9 @@ class Remote:
         told = self.server.post("reports", {"kind": kind, "mail": mail}).document
         return {name: value for name, value in told.items() if name != "mailed"}, told["mailed"]
 
+    def metrics(self, pack: str) -> Document:
+        return dict(self.server.get("reports/metrics", pack=pack))
+
     def reports(self) -> list[Document]:
         return list(self.server.rows("reports", 100))
 

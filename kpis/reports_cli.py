@@ -57,6 +57,7 @@ def ninety_days(mail: Mail = False, dry_run: DryRun = False, as_json: AsJson = F
 
 
 @app.command()
+@remote_too
 def metrics(
     pack: Annotated[str, typer.Argument(help="Only this pack, a line for each KPI, e.g. engineering-impact.")] = "",
     as_json: AsJson = False,
@@ -65,30 +66,14 @@ def metrics(
 
     Example: mim report metrics engineering-impact
     """
-    from django.utils import timezone
-
-    if pack:
-        _summarise(pack, as_json=as_json)
-        return
-
-    from kpis.reports.kinds import Kind
-    from kpis.reports.making import collect
+    from kpis.packs import summary
     from kpis.reports.rendering import markdown
 
-    now = timezone.now()
-    content = collect(Kind.METRICS, *Kind.METRICS.period(now), now)
-    typer.echo(json.dumps(content, indent=2, ensure_ascii=False) if as_json else markdown(content))
-
-
-def _summarise(slug: str, *, as_json: bool) -> None:
-    from django.utils import timezone
-
-    from kpis.packs import files, summary
-    from kpis.packs.reading import opened
-    from kpis.readiness_cli import _operator
-
-    content = summary.summarised(opened(files.pack(slug), _operator(), timezone.now()))
-    typer.echo(json.dumps(content, indent=2, ensure_ascii=False) if as_json else summary.text(content))
+    content = kpis().metrics(pack)
+    if as_json:
+        typer.echo(json.dumps(content, indent=2, ensure_ascii=False))
+    else:
+        typer.echo(summary.text(content) if pack else markdown(content))
 
 
 @app.command("list")

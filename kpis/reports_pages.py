@@ -11,7 +11,8 @@ from django.shortcuts import get_object_or_404, render
 from django.urls import path
 from django.utils import timezone
 from django.views.decorators.http import require_GET
-from drf_spectacular.utils import extend_schema, extend_schema_serializer
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_serializer
 from rest_framework import serializers
 from rest_framework.generics import ListAPIView
 from rest_framework.request import Request
@@ -25,6 +26,9 @@ from accounts.roles import Can
 from incidents.pages import page, person
 from kpis import exports
 from kpis.models import Report
+from kpis.packs import files
+from kpis.packs.reading import opened as opened_pack
+from kpis.packs.summary import summarised
 from kpis.reports import making
 from kpis.reports.kinds import Kind
 from kpis.reports.reading import Opened, opened, reports_for
@@ -146,6 +150,25 @@ class Reports(Tagged, ListAPIView[Report]):
         return Response(told, status=201, headers={"Location": f"{request.path}/{report.pk}"})
 
 
+class Metrics(APIView):
+    """How every KPI stands, on one sheet."""
+
+    permission_classes = [allowed_to(Can.READ_INTERNAL_KPIS)]
+    parameters = frozenset({"pack"})
+
+    @extend_schema(
+        operation_id="metrics_now",
+        parameters=[OpenApiParameter("pack", str, enum=list(files.slugs()), description="Only the KPIs of this pack.")],
+        responses=OpenApiTypes.OBJECT,
+    )
+    def get(self, request: Request) -> Response:
+        """Every KPI as it stands now, or those of one pack. Nothing is kept."""
+        reader, now, pack = principal_of(request), timezone.now(), request.query_params.get("pack")
+        if pack is None:
+            return Response(making.standing(reader, now))
+        return Response(summarised(opened_pack(files.pack(pack), reader, now)))
+
+
 class OneReport(APIView):
     """One report."""
 
@@ -161,5 +184,6 @@ class OneReport(APIView):
 
 api_patterns = [
     path("reports", Reports.as_view(), name="reports"),
+    path("reports/metrics", Metrics.as_view(), name="metrics-now"),
     path("reports/<ulid:report_id>", OneReport.as_view(), name="report"),
 ]

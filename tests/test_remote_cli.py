@@ -181,6 +181,8 @@ def figures(incidents: list[Incident]) -> Incident:
         ["kpi", "dwell"],
         ["kpi", "dwell", "--window", "all", "--csv"],
         ["kpi", "dwell", "--window", "3d"],
+        ["report", "metrics", "engineering-impact"],
+        ["report", "metrics", "nope"],
         ["kpi", "validate"],
         ["kpi", "validate", "--json"],
         ["kpi", "preview", "mttr"],
@@ -271,6 +273,8 @@ def test_a_candidate_is_decided_the_same(there: Mim, incidents: list[Incident]) 
 
 
 def test_a_report_is_made_the_same(there: Mim, figures: Incident) -> None:
+    local, remote = (run("report", "metrics") for run in (here, there))
+    assert (remote.exit_code, remote.stdout.splitlines()[3:]) == (0, local.stdout.splitlines()[3:])
     local, remote = (run("report", "weekly", "--mail") for run in (here, there))
     when = r"made .*"  # one was made a second later
     assert [re.sub(when, "", said) for said in told(remote)[1:]] == [re.sub(when, "", said) for said in told(local)[1:]]

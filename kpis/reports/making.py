@@ -19,6 +19,7 @@ from accounts.models import User
 from accounts.principals import Service
 from accounts.roles import Can
 from accounts.scopes import Scope
+from accounts.visibility import Viewer
 from incidents.lifecycle import Kind as IncidentKind
 from incidents.lifecycle import Severity
 from incidents.models import Incident
@@ -29,6 +30,7 @@ from kpis.models import AlertEvent, DefinitionStatus, KpiDefinition, KpiObservat
 from kpis.monitoring.prometheus_rules import headline
 from kpis.reading import shown
 from kpis.reports.kinds import Audience, Kind
+from kpis.reports.reading import opened
 from kpis.reports.rendering import markdown
 from kpis.standing import Standings
 from kpis.targets import KEYS
@@ -61,6 +63,12 @@ def make(kind: Kind, *, now: datetime, by: User | None = None) -> Report:
         content=content,
         content_sha256=hashlib.sha256(told.encode()).hexdigest(),
     )
+
+
+def standing(viewer: Viewer, now: datetime) -> dict[str, Any]:
+    """Every KPI as it stands, as far as its reader may see it. Nothing is kept."""
+    content = collect(Kind.METRICS, *Kind.METRICS.period(now), now)
+    return opened(Report(content=content), viewer).content
 
 
 def scheduled(kinds: Iterable[Kind], now: datetime) -> str:

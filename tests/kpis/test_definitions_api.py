@@ -6,9 +6,12 @@ from typing import Any
 
 import pytest
 
-from accounts.models import User
+from accounts.models import AuditEvent, User
+from accounts.scopes import Scope
 from kpis import backfills
-from kpis.models import KpiDefinition, KpiRun
+from kpis.models import KpiDefinition, KpiObservation, KpiRun
+from majorops.lib.times import iso
+from tests.accounts.programs import program_with
 from tests.cast import Knock
 from tests.factories import NOON, IncidentFactory
 
@@ -119,6 +122,52 @@ def test_a_span_that_cannot_be_is_named(client: Any, body: object, field: str) -
 @pytest.mark.parametrize("path", ["", "/mttr/preview", "/mttr/publish", "/mttr/backfill"])
 def test_only_administrators_define(client_as: Knock, mim: User, path: str) -> None:
     assert client_as(mim).post(f"{KPIS}{path}", NEW, JSON).status_code == 403
+
+
+def test_a_program_defines_and_computes_with_the_scope_for_it_and_administers_nothing_else(db: None) -> None:
+    IncidentFactory(closed=True)
+    definer, writer = (
+        program_with(Scope.KPIS_DEFINE, name="CI"),
+        program_with(Scope.KPIS_READ, Scope.KPIS_WRITE, name="Writer"),
+    )
+    for path, body, status in (
+        ("/mttr/preview", {}, 200),
+        ("/mttr/backfill", {"dryRun": True}, 200),
+        ("", NEW, 201),
+    ):
+        assert definer.post(f"{KPIS}{path}", body, JSON).status_code == status
+        assert writer.post(f"{KPIS}{path}", body, JSON).status_code == 403
+    assert definer.get("/api/v1/users").status_code == 403
+    assert definer.post("/api/v1/teams", {"slug": "x", "name": "X"}, JSON).status_code == 403
+    made = AuditEvent.objects.filter(action="kpi_definition_change").latest("at")
+    assert (made.actor_name, made.actor_kind) == ("CI", "service")
+
+
+def test_what_a_file_has_comes_in_again_and_changes_nothing(client: Any) -> None:
+    files = client.get("/api/v1/kpi-definitions?limit=200").json()["results"]
+    told = client.post("/api/v1/kpi-definitions", {"definitions": files}, JSON).json()
+    assert ({each["state"] for each in told["planned"]}, told["saved"]) == ({"same"}, [])
+    wrong = [{**files[0], "owner": "Somebody"}, {**files[1], "units": 7}]
+    planned = client.post("/api/v1/kpi-definitions", {"definitions": wrong, "dryRun": True}, JSON).json()["planned"]
+    assert [(each["state"], each["changes"]) for each in planned] == [("changed", ["owner"]), ("error", [])]
+    refused = client.post("/api/v1/kpi-definitions", {"definitions": wrong}, JSON)
+    assert (refused.status_code, "Nothing was imported" in refused.json()["detail"]) == (422, True)
+    assert not KpiDefinition.objects.filter(owner="Somebody").exists()
+
+
+def test_figures_of_single_people_are_not_tried(client: Any) -> None:
+    refused = client.post(f"{KPIS}/engineer-response-time/preview", {}, JSON)
+    assert (refused.status_code, "single people" in refused.json()["detail"]) == (422, True)
+
+
+def test_one_incident_is_brought_up_to_date_at_once(client: Any) -> None:
+    incident = IncidentFactory(closed=True)
+    told = client.post(f"{KPIS}/mttr/backfill", {"incident": incident.pk}, JSON)
+    assert (told.status_code, told.json()["new"]) == (200, 1)
+    assert KpiObservation.objects.filter(kpi="mttr", incident=incident).count() == 1
+    assert client.post(f"{KPIS}/mttr/backfill", {"incident": "nothing"}, JSON).status_code == 422
+    none = client.post(f"{KPIS}/cadence-adherence/backfill", {"incident": incident.pk, "end": iso(NOON)}, JSON)
+    assert none.json()["errors"][0]["pointer"] == "/incident"
 
 
 def test_lists_narrow_by_evidence_and_review(client: Any) -> None:
