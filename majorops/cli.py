@@ -224,7 +224,9 @@ def _problem(error: DomainError) -> str:
 def start_django() -> None:
     import django
 
-    settings = "majorops.remote_settings" if os.environ.get("MIM_URL", "").strip() else "majorops.settings"
+    # A shell that completes a word touches no data, and may have none of the server's settings.
+    is_far = os.environ.get("MIM_URL", "").strip() or "_MIM_COMPLETE" in os.environ
+    settings = "majorops.remote_settings" if is_far else "majorops.settings"
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", settings)
     django.setup()
 

@@ -237,3 +237,11 @@ def test_where_nobody_looks_progress_is_a_line_now_and_then(capsys: pytest.Captu
 def test_a_shell_learns_to_complete_without_django(shell: str) -> None:
     script = mim("completion", shell)
     assert (script.returncode, "_MIM_COMPLETE" in script.stdout) == (0, True)
+
+
+def test_a_word_is_completed_where_no_setting_is_known() -> None:
+    asked = {"_MIM_COMPLETE": "complete_bash", "COMP_WORDS": "mim incident de", "COMP_CWORD": "2"}
+    command = [sys.executable, "-c", "import sys; sys.argv = ['mim']; from majorops.cli import main; main()"]
+    environment = {"PATH": os.environ["PATH"], **asked}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert (done.stdout.split(), done.stderr) == (["declare"], "")
