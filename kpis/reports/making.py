@@ -12,7 +12,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Count, F, Q, Window
+from django.db.models import Count, F, Q, QuerySet, Window
 from django.db.models.functions import RowNumber
 
 from accounts.models import User
@@ -22,7 +22,7 @@ from accounts.scopes import Scope
 from accounts.visibility import Viewer
 from incidents.lifecycle import Kind as IncidentKind
 from incidents.lifecycle import Severity
-from incidents.models import Incident
+from incidents.models import Incident, Notice
 from incidents.outbox import queue_message
 from kpis.alerts.rules import Happening
 from kpis.evidence import EvidenceInputs, derive
@@ -82,18 +82,32 @@ def _due(kind: Kind, now: datetime) -> Report | None:
     begin, end = kind.period(now)
     before = Report.objects.filter(kind=kind.value, made_by=None)
     known = before.filter(ends_at__gt=begin) if kind is Kind.NINETY_DAYS else before.filter(ends_at=end)
-    if known.exists():
+    # One that a program or the command line made, perhaps for nobody else's eyes.
+    found = known.order_by("-id").first()
+    if found is not None and _is_told(known):
         return None
-    report = make(kind, now=now)
+    report = found or make(kind, now=now)
     send(report, now=now)
     return report
+
+
+def _is_told(reports: QuerySet[Report]) -> bool:
+    """Whether one of them was mailed, or there is nobody to mail it to."""
+    if not settings.MAJOROPS_SEND_MAIL or not recipients(Kind(reports[0].kind)):
+        return True
+    paths = [_path(pk) for pk in reports.values_list("pk", flat=True)]
+    return Notice.objects.filter(path__in=paths).exists()
+
+
+def _path(pk: str) -> str:
+    return f"/reports/{pk}"
 
 
 def send(report: Report, *, now: datetime) -> list[str]:
     """Mails it to those whom the settings name for its kind, as far as their role may read it. Who they were."""
     to = [person.email for person in recipients(Kind(report.kind))]
     title = f"{Kind(report.kind).heading}, {report.begins_at:%d %b} to {report.ends_at:%d %b %Y}"
-    queue_message(to=to, title=title, text=markdown(report.content), now=now, path=f"/reports/{report.pk}")
+    queue_message(to=to, title=title, text=markdown(report.content), now=now, path=_path(report.pk))
     return to
 
 

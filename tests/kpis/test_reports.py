@@ -143,6 +143,16 @@ def test_the_schedule_makes_and_mails_each_report_once(settings: object) -> None
     assert "# Weekly executive report" in Delivery.objects.get().notice.text
 
 
+def test_a_report_that_somebody_made_for_themselves_keeps_nobody_from_getting_theirs(settings: object) -> None:
+    UserFactory(email="cto@example.com", role="executive")
+    settings.MAJOROPS_REPORT_RECIPIENTS = ["weekly-executive:cto@example.com"]  # type: ignore[attr-defined]
+    made = making.make(Kind.WEEKLY_EXECUTIVE, now=MONDAY)
+    for hours in (1, 2):
+        tasks.weekly_reports(MONDAY + timedelta(hours=hours))
+    assert [delivery.notice.path for delivery in Delivery.objects.all()] == [f"/reports/{made.pk}"]
+    assert Report.objects.filter(kind="weekly-executive").count() == 1
+
+
 def test_the_report_of_ninety_days_comes_every_ninety_days() -> None:
     made = [tasks.ninety_days_report(MONDAY + place * WEEK) for place in range(14)]
     assert [place for place, told in enumerate(made) if "made" in told] == [0, 13]
