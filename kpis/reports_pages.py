@@ -153,6 +153,7 @@ class Reports(Tagged, ListAPIView[Report]):
 class Metrics(APIView):
     """How every KPI stands, on one sheet."""
 
+    also_refuses = (404,)
     permission_classes = [allowed_to(Can.READ_INTERNAL_KPIS)]
     parameters = frozenset({"pack"})
 
