@@ -173,7 +173,8 @@ def preview(rule: AlertRule, now: datetime) -> str:
         return f"There is no KPI {rule.kpi_slug} yet, so it would not have fired."
     if course is None:
         return "Nothing measures this KPI yet, so it would not have fired."
-    known = [each for each in readings(rule, definition, now - PREVIEW, now) if each.value is not None]
+    says = rule.no_data != NoData.KEEP
+    known = [each for each in readings(rule, definition, now - PREVIEW, now) if says or each.value is not None]
     if not known:
         return "There is no figure of the last 90 days to try it on."
     times = fired(course)

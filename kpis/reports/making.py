@@ -24,7 +24,6 @@ from incidents.lifecycle import Severity
 from incidents.models import Incident
 from incidents.outbox import queue_message
 from kpis.alerts.rules import Happening
-from kpis.evidence import EvidenceInputs, derive
 from kpis.models import AlertEvent, DefinitionStatus, KpiDefinition, KpiObservation, KpiTarget, KpiVisibility, Report
 from kpis.monitoring.prometheus_rules import headline
 from kpis.reading import shown
@@ -169,7 +168,7 @@ def _figure(
     standings: Standings,
 ) -> dict[str, Any]:
     targets: list[KpiTarget] = list(definition.targets.all())
-    figure = renewed(row, standings) if row is not None else _missing(definition)
+    figure = renewed(row, standings) if row is not None else _missing(definition, standings)
     told = shown(figure, targets)
     return {
         "kpi": definition.slug,
@@ -209,11 +208,10 @@ def _before(
     return {"said": shown(before, targets).value, "value": before.value, "n": before.n, "observation": before.pk}
 
 
-def _missing(definition: KpiDefinition) -> KpiObservation:
-    problem = "no_formula" if definition.spec is None else None
-    verdict = derive(EvidenceInputs(value=None, missing=problem or "not_computed", problem=problem))
+def _missing(definition: KpiDefinition, standings: Standings) -> KpiObservation:
+    why, verdict = standings.nothing(definition, "not_computed")
     return KpiObservation(
-        kpi=definition, window=headline(definition), reason=problem or "not_computed", units=definition.units,
+        kpi=definition, window=headline(definition), reason=why, units=definition.units,
         evidence=verdict.label, evidence_reasons=[asdict(reason) for reason in verdict.reasons],
     )  # fmt: skip
 

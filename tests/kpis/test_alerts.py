@@ -145,6 +145,8 @@ def test_the_preview_says_how_often_it_would_have_fired() -> None:
     watched = rule()
     seen(90, 70, 90, 70, 70, None)
     assert preview(watched, NOON) == "It would have fired 2 times in the last 90 days, over 5 figures."
+    silence = rule(slug="silent", no_data="fire")
+    assert preview(silence, NOON) == "It would have fired 2 times in the last 90 days, over 6 figures."
     assert "There is no KPI health-score yet" in preview(rule(slug="x", kpi_slug="health-score"), NOON)
 
 
