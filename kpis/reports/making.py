@@ -83,7 +83,7 @@ def _due(kind: Kind, now: datetime) -> Report | None:
 def send(report: Report, *, now: datetime) -> list[str]:
     """Mails it to those whom the settings name for its kind, as far as their role may read it. Who they were."""
     to = [person.email for person in recipients(Kind(report.kind))]
-    title = f"{Kind(report.kind).heading}, {report.begins_at:%d %b} to {report.ends_at:%d %b %Y}"
+    title = f"{Kind(report.kind).heading}, {report.period}"
     queue_message(to=to, title=title, text=markdown(report.content), now=now, path=f"/reports/{report.pk}")
     return to
 
