@@ -10,6 +10,7 @@ from pytest_django import DjangoAssertNumQueries
 from typer.testing import CliRunner
 
 from accounts.models import User
+from incidents.mail import message_of
 from incidents.models import Delivery
 from kpis import tasks
 from kpis.models import KpiDefinition, KpiVisibility, Report
@@ -152,7 +153,11 @@ def test_the_schedule_makes_and_mails_each_report_once(settings: object) -> None
     assert "weekly-executive made, weekly-technical made" in tasks.weekly_reports(MONDAY)
     assert "nothing" in tasks.weekly_reports(MONDAY + timedelta(hours=1))
     assert [delivery.address for delivery in Delivery.objects.all()] == ["cto@example.com"]
-    assert "# Weekly executive report" in Delivery.objects.get().notice.text
+    mailed = Delivery.objects.get()
+    assert "# Weekly executive report" in mailed.notice.text
+    html = str(message_of(mailed, mailed.notice).alternatives[0][0])
+    assert "<h2>KPIs</h2>" in html
+    assert "<td>Mean Time to Resolve</td>" in html
 
 
 def test_the_report_of_ninety_days_comes_every_ninety_days() -> None:
