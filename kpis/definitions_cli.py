@@ -85,7 +85,8 @@ def import_files(
         bool, typer.Option("--publish", help="Publish changed formulas too; otherwise they wait as drafts.")
     ] = False,
 ) -> None:
-    """Imports definitions, all or nothing. Importing what was exported changes nothing.
+    """Imports definitions, all or nothing. Importing what was exported changes nothing. With --dry-run, exit code 8 if
+    one is wrong.
 
     Example: mim kpi import definitions/ --dry-run
     """
@@ -99,7 +100,7 @@ def import_files(
         typer.echo(_line(each))
     if dry_run:
         typer.echo("Nothing was saved (--dry-run).")
-        return
+        raise typer.Exit(FOUND if any(each.error for each in planned) else 0)
     told = reason or f"Imported from {source.name}"
     for line in commit(planned, Editor(None, timezone.now()), reason=told, publish_too=publish):
         typer.echo(line)
@@ -275,13 +276,13 @@ def register(app: typer.Typer) -> None:
 
 
 def _read(source: Path) -> list[Any]:
-    from kpis.exchange import read
+    from kpis.exchange import read_all
 
     endings = {".yaml", ".yml", ".json", ".csv", ".zip"}
     files = sorted(each for each in source.iterdir() if each.suffix in endings) if source.is_dir() else [source]
     if not files:
         raise Invalid(f"{source} has no file that ends with {', '.join(sorted(endings))}.")
-    return [told for file in files for told in read(file.name, file.read_bytes())]
+    return read_all((file.name, file.read_bytes()) for file in files)
 
 
 def _line(planned: Planned) -> str:
