@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from datetime import UTC, date, timedelta
 from xml.etree import ElementTree
 
@@ -203,6 +204,15 @@ def test_the_address_answers_browsers_and_programs(history: None, page_as: Knock
     survey = next(card for card in told.json()["cards"] if card["kpi"] == "stakeholder-satisfaction")
     assert (survey["value"], survey["targetState"], survey["evidence"]) == (None, "unknown", "proposed")
     assert "Accept" in page["Vary"]
+
+
+def test_charts_are_folded_but_of_what_missed_its_target(history: None, page_as: Knock, mim: User) -> None:
+    KpiTarget.objects.filter(severity="critical").update(value=1)
+    html = page_as(mim).get("/scorecards/exec?window=60").content.decode()
+    folds = re.findall(r'<details class="card run"( open)?><summary><h3 id="([^"]+)-chart"', html)
+    missed = {each.key for each in scorecard(Name.EXEC, mim, 60, NOW).cards if each.state == "missed"}
+    assert {key for is_open, key in folds if is_open} == missed == {"mttr-critical"}
+    assert len(folds) > len(missed)
 
 
 def test_a_chart_is_well_formed_without_inline_style(history: None, page_as: Knock, mim: User) -> None:
