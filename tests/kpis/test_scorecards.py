@@ -67,6 +67,17 @@ def test_a_group_with_a_target_is_a_card_and_is_judged(history: None, mim: User)
     assert found.figure.id  # the stored rollup, so that its rows can be asked for
 
 
+@pytest.mark.parametrize(
+    ("columns", "told"), [({"due_on": date(2027, 1, 1)}, "no target is due yet"), (None, "no target set")]
+)
+def test_a_target_of_a_later_day_is_not_called_none(
+    history: None, mim: User, columns: dict[str, object] | None, told: str
+) -> None:
+    rows = KpiTarget.objects.all()
+    rows.delete() if columns is None else rows.update(**columns)
+    assert scorecard(Name.EXEC, mim, 30, NOW).summary == told
+
+
 def test_the_change_is_told_where_both_spans_have_enough(history: None, mim: User) -> None:
     change = card_of(scorecard(Name.EXEC, mim, 30, NOW), "mttr-critical").change
     assert (change.arrow, change.sense) == ("↘", "better")
