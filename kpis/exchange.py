@@ -237,15 +237,17 @@ def read(name: str, content: bytes) -> list[Any]:
         found = _parsed(name, content, reader)
     if len(found) > MAX_DEFINITIONS:
         raise Invalid(f"{name} has more than {MAX_DEFINITIONS} definitions. Import it in parts.", field="file")
-    if not all(isinstance(told, dict) and told.get("slug") for told in found):
-        raise Invalid(f"{name} holds something without a slug, so it is no definition.", field="file")
     return found
 
 
 def read_all(files: Iterable[tuple[str, bytes]]) -> list[Any]:
-    """Those of several files, (name, content). Raises Invalid for what is too much at once."""
-    given = list(files)
-    found = [told for name, content in given for told in read(name, content)]
+    """Those of several files, (name, content). Raises Invalid for what is too much at once, and for a file of something
+    else."""
+    given, found = list(files), list[Any]()
+    for name, content in given:
+        found += (inside := read(name, content))
+        if not all(isinstance(told, dict) and told.get("slug") for told in inside):
+            raise Invalid(f"{name} holds something without a slug, so it is no definition.", field="file")
     if len(found) > MAX_DEFINITIONS:
         raise Invalid(f"These are more than {MAX_DEFINITIONS} definitions. Import them in parts.", field="file")
     if sum(len(content) for _, content in given) > MAX_BYTES:
