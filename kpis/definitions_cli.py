@@ -85,8 +85,9 @@ def import_files(
         bool, typer.Option("--publish", help="Publish changed formulas too; otherwise they wait as drafts.")
     ] = False,
 ) -> None:
-    """Imports definitions, all or nothing. Importing what was exported changes nothing. With --dry-run, exit code 8 if
-    one is wrong.
+    """Imports definitions, all or nothing. Importing what was exported changes nothing.
+
+    With --dry-run it ends with exit code 8 if one is wrong.
 
     Example: mim kpi import definitions/ --dry-run
     """
