@@ -48,7 +48,7 @@ test: .venv/dev.stamp ## run the tests on SQLite, then on PostgreSQL (ARGS="-k w
 
 drill: .venv/dev.stamp ## run the long trials: 20,000 identity examples, raw sockets, killed workers, 200 rounds of races on both databases
 	@DATABASE_URL=sqlite://:memory: $(BIN)/python -m pytest tests/drills -q -s
-	@MAJOROPS_WHOLE_MATRIX=1 DATABASE_URL=sqlite://:memory: $(BIN)/python -m pytest -q -n2 --dist=loadfile $(ONCE)
+	@MAJOROPS_WHOLE_WALK=1 DATABASE_URL=sqlite://:memory: $(BIN)/python -m pytest -q -n2 --dist=loadfile $(ONCE)
 	@MAJOROPS_RACE_ROUNDS=200 $(BIN)/python -m tests.run -q tests/incidents/test_races.py
 
 screens: .venv/dev.stamp ## take the pictures of docs/screens.md anew (ARGS="log list" takes these only)

@@ -16,7 +16,7 @@ from accounts.models import User
 from accounts.roles import Can
 from incidents.actions import Stamp
 from incidents.alerts import deciding
-from incidents.board import SHAPES, Badge, severity_badge
+from incidents.badges import SHAPES, Badge, severity_badge
 from incidents.errors import AlreadyOpen
 from incidents.forms.core import Form
 from incidents.lifecycle import Severity

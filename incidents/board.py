@@ -13,9 +13,10 @@ from accounts.models import User
 from accounts.visibility import Viewer
 from incidents import clock, sending, words
 from incidents.audience import Audience
+from incidents.badges import Badge, due_badge, severity_badge
 from incidents.canned import Canned, fill, holes
-from incidents.clock import NextUpdate, Promise
-from incidents.lifecycle import ALARMS, PHASE_HELP, CommandRole, Kind, Phase, Severity, Status
+from incidents.clock import NextUpdate
+from incidents.lifecycle import PHASE_HELP, CommandRole, Kind, Phase, Status
 from incidents.logbook import Entry, LogRow, Reader, entry_of, log_rows, with_corrections
 from incidents.models import CannedText, Incident, Milestone, PhaseEntry, TeamPage
 from incidents.promises import Promised, Tally, promises, tally
@@ -27,38 +28,6 @@ ENTRIES_SHOWN = 40
 LINES_OFFERED = 8
 #: A team that is this many times its limit late is not coming by itself: call again or call another.
 NO_SHOW = 2
-
-SHAPES = {Severity.CRITICAL: "▲", Severity.HIGH: "◆", Severity.MEDIUM: "■", Severity.LOW: "●"}
-
-
-@dataclass(frozen=True, slots=True)
-class Badge:
-    """A word and a shape; `tone` picks the fill."""
-
-    tone: str
-    shape: str
-    text: str
-
-
-def severity_badge(severity: str) -> Badge:
-    known = Severity(severity)
-    priority = f" ({ALARMS[known].priority})" if ALARMS[known].box else ""
-    return Badge(known.value, SHAPES[known], f"{known.label}{priority}")
-
-
-def due_badge(due_at: datetime | None, now: datetime) -> Badge:
-    """The state of the next promised update: `! Next update 14:30 UTC · due in 3 min`."""
-    promise = clock.next_update(due_at, now)
-    if promise.due_at is None or promise.gap is None:
-        return Badge("none", "", "No update promised")
-    at, gap = words.hour(promise.due_at, now), words.span(promise.gap)
-    if promise.state == Promise.OVERDUE:
-        return Badge("over", "✕", f"Next update {at} · overdue by {gap}")
-    if promise.state == Promise.DUE_NOW:
-        return Badge("soon", "!", f"Next update {at} · due now")
-    if promise.state == Promise.DUE_SOON:
-        return Badge("soon", "!", f"Next update {at} · due in {gap}")
-    return Badge("ok", "✓", f"Next update {at} · in {gap}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,8 @@ from typing import Any
 from accounts.models import User
 from accounts.visibility import Viewer
 from incidents import clock
-from incidents.board import Badge, due_badge, promises_kept, severity_badge
+from incidents.badges import Badge, due_badge, severity_badge
+from incidents.board import promises_kept
 from incidents.lifecycle import CommandRole, Kind, Phase
 from incidents.models import Incident, Milestone, StatusUpdate
 from majorops.lib.visibility import visible

@@ -16,7 +16,7 @@ from django.views.decorators.http import require_http_methods
 from accounts.roles import Can
 from incidents import actions, drafter
 from incidents.actions import Stamp
-from incidents.board import severity_badge
+from incidents.badges import severity_badge
 from incidents.executive import facts_of, summary_of
 from incidents.forms.facts import SummaryForm
 from incidents.models import ExecSummary, Incident, Origin, Source

@@ -12,7 +12,8 @@ from accounts.roles import Role, allows
 from accounts.visibility import Viewer
 from incidents import clock, words
 from incidents.audience import Audience, audience
-from incidents.board import Badge, due_badge, promises_kept, severity_badge
+from incidents.badges import Badge, due_badge, severity_badge
+from incidents.board import promises_kept
 from incidents.brief_rules import Excerpt, excerpt
 from incidents.lifecycle import ExternalImpact, Kind, Phase, RiskLevel, Severity, Verb
 from incidents.models import ExecSummary, Incident, Milestone, Origin, TimelineEvent

@@ -17,7 +17,7 @@ from django.core.handlers.asgi import ASGIRequest
 from django.http import HttpRequest, HttpResponseBase, StreamingHttpResponse
 
 from incidents import clock, words
-from incidents.board import severity_badge
+from incidents.badges import severity_badge
 from incidents.logbook import Correction, Entry, LogRow, Reader, each_row, entry_of
 from incidents.models import Incident, PhaseEntry, TimelineEvent
 from incidents.serializers import EntryShown

@@ -14,7 +14,7 @@ from django.views.decorators.http import require_http_methods
 from accounts.models import User
 from accounts.roles import Can
 from incidents import actions
-from incidents.board import severity_badge
+from incidents.badges import severity_badge
 from incidents.forms.core import Form
 from incidents.forms.links import LinkForm, PastForm, UnlinkForm
 from incidents.lifecycle import Severity

@@ -18,7 +18,7 @@ from django.views.decorators.http import require_GET
 from accounts import audit
 from accounts.roles import Can
 from incidents import exports
-from incidents.board import severity_badge
+from incidents.badges import severity_badge
 from incidents.logbook import Reader, entry_of, log_rows, with_corrections
 from incidents.models import EntryQuerySet, Incident, PhaseEntry, TimelineEvent
 from incidents.pages import asked_incident, page, person

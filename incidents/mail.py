@@ -10,9 +10,11 @@ from django.template.loader import render_to_string
 from django.urls import reverse
 
 from incidents.models import Delivery, Notice
+from incidents.outbox_rules import Event
 from incidents.outbox_words import Words
 from incidents.subscriptions import stop_token
 from incidents.webhooks import words_for
+from majorops.lib.blocks import blocks_of
 from majorops.lib.outgoing import NotSent
 
 
@@ -36,7 +38,7 @@ def message_of(delivery: Delivery, notice: Notice) -> EmailMultiAlternatives:
         to=[delivery.person.email if delivery.person else delivery.address],
         headers=headers_of(delivery, notice, stop),
     )
-    message.attach_alternative(render_to_string("incidents/mail.html", {"words": words, "stop": stop}), "text/html")
+    message.attach_alternative(as_html(notice, words, stop), "text/html")
     return message
 
 
@@ -58,6 +60,12 @@ def stop_link(delivery: Delivery, notice: Notice) -> str:
     if not (base and delivery.person and notice.incident_id):
         return ""
     return base + reverse("stop", args=[stop_token(delivery.person, notice.incident_id)])
+
+
+def as_html(notice: Notice, words: Words, stop: str) -> str:
+    """What people wrote stays as they wrote it; a report of ours has headings and tables."""
+    blocks = list(blocks_of(words.text)) if notice.event == Event.MESSAGE else []
+    return render_to_string("incidents/mail.html", {"words": words, "blocks": blocks, "stop": stop})
 
 
 def as_text(words: Words, stop: str) -> str:

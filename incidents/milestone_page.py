@@ -21,19 +21,8 @@ from accounts.models import User
 from accounts.roles import Can, Role, allows
 from incidents import actions, words
 from incidents.audience import Audience, audience
-from incidents.board import (
-    ENTRIES_SHOWN,
-    IMPACT,
-    Badge,
-    Fact,
-    Line,
-    canned_texts,
-    due_badge,
-    facts,
-    quotable,
-    quoted_line,
-    severity_badge,
-)
+from incidents.badges import Badge, due_badge, severity_badge
+from incidents.board import ENTRIES_SHOWN, IMPACT, Fact, Line, canned_texts, facts, quotable, quoted_line
 from incidents.forms.promises import MilestoneForm
 from incidents.logbook import Reader, entry_of, with_corrections
 from incidents.models import Incident, MilestoneDraft

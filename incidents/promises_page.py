@@ -13,7 +13,8 @@ from django.views.decorators.http import require_GET
 from accounts.models import User
 from accounts.roles import Can
 from incidents import words
-from incidents.board import Badge, due_badge, promise_ledger, severity_badge
+from incidents.badges import Badge, due_badge, severity_badge
+from incidents.board import promise_ledger
 from incidents.models import Incident, Milestone
 from incidents.pages import asked_incident, page, person
 from incidents.promises import Outcome, Promised, Tally, tally

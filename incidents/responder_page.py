@@ -19,7 +19,7 @@ from accounts.refusals import refusal
 from accounts.roles import Can
 from incidents import actions, clock, words
 from incidents.actions import Stamp
-from incidents.board import Badge, due_badge, severity_badge
+from incidents.badges import Badge, due_badge, severity_badge
 from incidents.forms.entries import ResponderLogForm
 from incidents.lifecycle import Verb
 from incidents.logbook import Entry, Reader, entry_of, with_corrections

@@ -25,7 +25,7 @@ from accounts.refusals import refusal
 from accounts.roles import Can
 from incidents import actions, words
 from incidents.actions.reviews import missing_of
-from incidents.board import Badge, severity_badge
+from incidents.badges import Badge, severity_badge
 from incidents.exports import download
 from incidents.follow_ups import OVER, FollowUpState, is_overdue
 from incidents.forms.core import Form

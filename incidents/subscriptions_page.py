@@ -17,7 +17,7 @@ from accounts.middleware import open_to_anyone
 from accounts.refusals import refusal
 from accounts.roles import Can
 from incidents import subscriptions
-from incidents.board import severity_badge
+from incidents.badges import severity_badge
 from incidents.forms.core import Form
 from incidents.lifecycle import Severity
 from incidents.models import Subscription

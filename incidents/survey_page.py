@@ -22,7 +22,7 @@ from accounts.refusals import refusal
 from accounts.roles import Can
 from incidents import actions
 from incidents.actions import Stamp
-from incidents.board import severity_badge
+from incidents.badges import severity_badge
 from incidents.forms.reviews import AnswerSurveyForm, AskForm
 from incidents.lifecycle import Status
 from incidents.models import Incident, Source, SurveyInvitation, SurveyResponse

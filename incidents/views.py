@@ -25,7 +25,8 @@ from incidents import actions, live, words
 from incidents.actions import Stamp
 from incidents.actions.links import reopen_within
 from incidents.audience import Audience
-from incidents.board import board, missing_before_resolve, severity_badge
+from incidents.badges import severity_badge
+from incidents.board import board, missing_before_resolve
 from incidents.desk import command_page
 from incidents.errors import IncidentChanged
 from incidents.forms.core import Form

@@ -29,6 +29,7 @@ from kpis.definitions import (
     targets_of,
 )
 from kpis.errors import EditedMeanwhile, NothingToPublish, SlugTaken
+from kpis.formulas import KpiShape
 from kpis.models import (
     DefinitionStatus,
     KpiDefinition,
@@ -104,6 +105,10 @@ class Published:
 # --- What runs, and the draft of it ---
 
 
+#: What a formula may be made of; by default all that is stored. An import knows its other definitions too.
+Kpis = Mapping[str, KpiShape] | None
+
+
 def running_of(row: KpiDefinition | KpiDraft | KpiDefinitionVersion) -> Running:
     return Running(row.formula, row.spec, row.units)
 
@@ -114,7 +119,7 @@ def draft_of(definition: KpiDefinition) -> KpiDraft | None:
 
 
 @transaction.atomic
-def create(slug: str, edit: Edit, editor: Editor, *, reason: str = "Created") -> Saved:
+def create(slug: str, edit: Edit, editor: Editor, *, reason: str = "Created", kpis: Kpis = None) -> Saved:
     """A new definition. It is a draft in full: nothing runs, and only administrators see it, until it is published.
 
     Raises Invalid for a slug that is taken, a formula that cannot run, or targets that contradict each other.
@@ -123,7 +128,7 @@ def create(slug: str, edit: Edit, editor: Editor, *, reason: str = "Created") ->
     if KpiDefinition.objects.filter(pk=slug).exists():
         raise _taken(slug)
     definition.save(force_insert=True)
-    return save(definition, replace(edit, described={}), editor, reason=reason)
+    return save(definition, replace(edit, described={}), editor, reason=reason, kpis=kpis)
 
 
 @transaction.atomic
@@ -164,7 +169,9 @@ def _new(slug: str, edit: Edit, status: DefinitionStatus, now: datetime) -> KpiD
 
 
 @transaction.atomic
-def save(definition: KpiDefinition, edit: Edit, editor: Editor, *, reason: str, seen: str | None = None) -> Saved:
+def save(
+    definition: KpiDefinition, edit: Edit, editor: Editor, *, reason: str, seen: str | None = None, kpis: Kpis = None
+) -> Saved:
     """Descriptions and targets take effect; what decides the numbers becomes the draft. Nothing new, nothing written.
 
     A draft that says what runs already is dropped. `seen` is the state that the editor looked at, if they said so;
@@ -179,7 +186,7 @@ def save(definition: KpiDefinition, edit: Edit, editor: Editor, *, reason: str, 
         _check_running(locked, running_of(locked))
     if edit.targets is not None:
         _set_targets(locked, edit.targets)
-    draft, is_new = _save_draft(locked, edit.running, editor, reason)
+    draft, is_new = _save_draft(locked, edit.running, editor, reason, kpis)
     version = _version(locked, editor, reason)
     _refresh(definition, locked)
     return Saved(version, draft, is_new)
@@ -326,7 +333,7 @@ def _key(target: Mapping[str, object]) -> str:
 
 
 def _save_draft(
-    definition: KpiDefinition, running: Running | None, editor: Editor, reason: str
+    definition: KpiDefinition, running: Running | None, editor: Editor, reason: str, kpis: Kpis
 ) -> tuple[KpiDraft | None, bool]:
     draft = draft_of(definition)
     if running is None or (draft is not None and running_of(draft) == running):
@@ -336,7 +343,7 @@ def _save_draft(
             _audit_draft(draft, editor, reason, after=None)
             draft.delete()
         return None, False
-    _check_running(definition, running)
+    _check_running(definition, running, kpis)
     made = KpiDraft(
         definition=definition,
         formula=running.formula,
@@ -351,9 +358,9 @@ def _save_draft(
     return made, True
 
 
-def _check_running(definition: KpiDefinition, running: Running) -> None:
+def _check_running(definition: KpiDefinition, running: Running, kpis: Kpis = None) -> None:
     if running.spec is not None:
-        check_spec(running.spec, running.units, slug=definition.slug, audience=audience_of(definition))
+        check_spec(running.spec, running.units, slug=definition.slug, audience=audience_of(definition), kpis=kpis)
 
 
 def _check_units(definition: KpiDefinition, units: str) -> None:

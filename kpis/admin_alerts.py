@@ -15,7 +15,7 @@ from django.utils import timezone
 from incidents.admin import FindsULID
 from kpis.admin_steps import editor_of
 from kpis.alerts import actions
-from kpis.alerts.reading import condition_of, in_words, preview
+from kpis.alerts.reading import condition_of, in_words, misfits, preview
 from kpis.models import AlertEvent, AlertRule, AlertStep, Report
 
 
@@ -35,6 +35,23 @@ class StepForm(ModelForm[AlertStep]):
         return "\n".join(found)
 
 
+#: Ten years. A time to hold beyond the calendar would break every check.
+LONGEST_HOLD = 10 * 365 * 24 * 60
+
+
+class RuleForm(ModelForm[AlertRule]):
+    """Refuses what would never fire: a mistyped window is silent for ever."""
+
+    def clean(self) -> dict[str, Any] | None:
+        found = super().clean() or {}
+        rule = AlertRule(**{name: found.get(name, "") for name in ("kpi_slug", "window", "dims_key")})
+        for field, why in misfits(rule).items():
+            self.add_error(field, why)
+        if (found.get("hold_minutes") or 0) > LONGEST_HOLD:
+            self.add_error("hold_minutes", "Ten years at most.")
+        return found
+
+
 class StepInline(admin.TabularInline):
     model = AlertStep
     form = StepForm
@@ -43,6 +60,7 @@ class StepInline(admin.TabularInline):
 
 @admin.register(AlertRule)
 class AlertRuleAdmin(admin.ModelAdmin):
+    form = RuleForm
     list_display = ("name", "kpi_slug", "fires", "severity", "respond_within", "is_enabled")
     list_filter = ("severity", "is_enabled")
     search_fields = ("slug", "name", "kpi_slug")

@@ -203,8 +203,25 @@ class NoteForm(forms.Form):
     )
 
 
+class FilesInput(forms.ClearableFileInput):
+    allow_multiple_selected = True
+
+
+class FilesField(forms.FileField):
+    """One file or several, always as a list."""
+
+    widget = FilesInput
+
+    def clean(self, data: Any, initial: Any = None) -> Any:
+        return [super(FilesField, self).clean(each, initial) for each in data or [None]]
+
+
 class FileForm(forms.Form):
-    file = forms.FileField(help_text="One definition or many: .yaml, .json, .csv, or a .zip of them; up to 1 MB.")
+    file = FilesField(
+        label="Files",
+        help_text="One or several: .yaml, .json, .csv, or a .zip of them; up to 1 MB together. A KPI may be made of "
+        "others that come along.",
+    )
 
 
 class CommitForm(ReasonForm):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -236,8 +236,7 @@ class Steps(admin.ModelAdmin):
             elif request.method == "POST":
                 context["file_form"] = form = FileForm(request.POST, request.FILES)
                 if form.is_valid():
-                    upload = form.cleaned_data["file"]
-                    context |= _planned(exchange.read(upload.name, upload.read(exchange.MAX_BYTES + 1)))
+                    context |= _planned(exchange.read_all(_uploaded(form.cleaned_data["file"])))
         except DomainError as error:
             context["refused"] = error.message
         return self._page(request, "import.html", "Import KPI definitions", context)
@@ -315,6 +314,10 @@ def _restored(wanted: KpiDefinitionVersion, saved: actions.Saved) -> str:
         return f"Nothing differs from v{wanted.number}."
     what = "Its formula is a draft: publish it, and it runs." if saved.is_new_draft else "The numbers stay as they are."
     return f"Put back v{wanted.number}. {what}"
+
+
+def _uploaded(files: list[Any]) -> Iterator[tuple[str, bytes]]:
+    return ((file.name, file.read(exchange.MAX_BYTES + 1)) for file in files)
 
 
 def _planned(told: list[Any], posted: Any = None) -> dict[str, Any]:

@@ -174,10 +174,14 @@ def _rule(slug: str) -> AlertRule:
 
 def _person(email: str) -> User:
     from accounts.models import User
+    from accounts.permissions import RoleRequired
+    from accounts.roles import Can
     from kpis.readiness_cli import _operator
     from majorops.lib.errors import Invalid
 
     found = User.objects.filter(email=email.lower()).first() if email else _operator()
     if not isinstance(found, User):
         raise Invalid("Say who acknowledges it: --by EMAIL of somebody who has an account.", field="--by")
+    if not found.can(Can.COMMAND):
+        raise RoleRequired.to(Can.COMMAND)
     return found

@@ -93,16 +93,19 @@ def import_files(
 ) -> None:
     """Imports definitions, all or nothing. Importing what was exported changes nothing.
 
+    With --dry-run it ends with exit code 8 if one is wrong.
+
     Example: mim kpi import definitions/ --dry-run
     """
     from kpis.cli_port import kpis
 
     definitions = _read(source)
-    for each in kpis().planned(definitions):
+    planned = kpis().planned(definitions)
+    for each in planned:
         typer.echo(_line(each))
     if dry_run:
         typer.echo("Nothing was saved (--dry-run).")
-        return
+        raise typer.Exit(FOUND if any(each["error"] for each in planned) else 0)
     told = reason or f"Imported from {source.name}"
     for line in kpis().imported(definitions, reason=told, publish=publish):
         typer.echo(line)
@@ -250,13 +253,13 @@ def register(app: typer.Typer) -> None:
 
 
 def _read(source: Path) -> list[Any]:
-    from kpis.exchange import read
+    from kpis.exchange import read_all
 
     endings = {".yaml", ".yml", ".json", ".csv", ".zip"}
     files = sorted(each for each in source.iterdir() if each.suffix in endings) if source.is_dir() else [source]
     if not files:
         raise Invalid(f"{source} has no file that ends with {', '.join(sorted(endings))}.")
-    return [told for file in files for told in read(file.name, file.read_bytes())]
+    return read_all((file.name, file.read_bytes()) for file in files)
 
 
 def _line(planned: Document) -> str:

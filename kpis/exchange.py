@@ -22,12 +22,13 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 
 from kpis.actions import Edit, Editor, Running, Saved, create, draft_of, publish, running_of, save
-from kpis.definitions import RUNNING, audience_of, check_spec, targets_of
+from kpis.definitions import RUNNING, audience_of, check_spec, kpi_shapes, shape_of, targets_of
 from kpis.differences import FieldChange, differences
+from kpis.formulas import KpiShape, references_in
 from kpis.models import DefinitionStatus, KpiDefinition
 from kpis.target_maps import listed
 from kpis.targets import Stated, check, in_short, rendered, stated
-from majorops.lib.errors import DomainError, Invalid
+from majorops.lib.errors import Invalid
 from majorops.lib.text import clean_text
 
 #: The fields of a file in their order. The status is no field: a definition runs by being published, not by a file.
@@ -244,6 +245,21 @@ def read(name: str, content: bytes) -> list[Any]:
     return found
 
 
+def read_all(files: Iterable[tuple[str, bytes]]) -> list[Any]:
+    """Those of several files, (name, content). Raises Invalid for what is too much at once, and for a file of something
+    else."""
+    given, found = list(files), list[Any]()
+    for name, content in given:
+        found += (inside := read(name, content))
+        if not all(isinstance(told, dict) and told.get("slug") for told in inside):
+            raise Invalid(f"{name} holds something without a slug, so it is no definition.", field="file")
+    if len(found) > MAX_DEFINITIONS:
+        raise Invalid(f"These are more than {MAX_DEFINITIONS} definitions. Import them in parts.", field="file")
+    if sum(len(content) for _, content in given) > MAX_BYTES:
+        raise Invalid(f"These are more than {MAX_BYTES:,} bytes. Import them in parts.", field="file")
+    return found
+
+
 def _parsed(name: str, content: bytes, reader: Any) -> list[Any]:
     try:
         return list(reader(content.decode("utf-8-sig")))
@@ -292,10 +308,14 @@ def _from_zip(name: str, content: bytes) -> list[Any]:
 def document(told: object) -> Document:
     """The definition that a file states, with a formula that can run. Raises Invalid with the path of what is wrong."""
     made = said(told)
+    _check_formula(made, None)
+    return made
+
+
+def _check_formula(made: Document, kpis: Mapping[str, KpiShape] | None) -> None:
     if made.running.spec is not None:
         audience = audience_of(_row(made))
-        check_spec(made.running.spec, made.running.units, slug=made.slug, audience=audience)
-    return made
+        check_spec(made.running.spec, made.running.units, slug=made.slug, audience=audience, kpis=kpis)
 
 
 def said(told: object) -> Document:
@@ -345,7 +365,7 @@ def _check(made: Document) -> None:
 
 
 def _row(made: Document) -> KpiDefinition:
-    told = {"slug": made.slug, **made.described, "formula": made.running.formula, "units": made.running.units}
+    told = {"slug": made.slug, **made.described, **{name: getattr(made.running, name) for name in RUNNING}}
     return KpiDefinition(**told)
 
 
@@ -371,10 +391,12 @@ class Planned:
 
 
 def plan(told: Sequence[object]) -> list[Planned]:
-    """What each definition of a file would do. A slug that comes twice is an error at its second place."""
-    found, seen = [], set()
-    for each in told:
-        planned = _planned(each)
+    """What each definition of a file would do. A KPI may be made of others that come in the same file. A slug that
+    comes twice is an error at its second place."""
+    read = [_said(each) for each in told]
+    known, found, seen = _known([each for each in read if isinstance(each, Document)]), [], set()
+    for each in read:
+        planned = _planned(each, known) if isinstance(each, Document) else each
         if planned.document is not None and planned.slug in seen:
             planned = Planned(planned.slug, State.ERROR, error=f"{planned.slug} is in the file twice.")
         seen.add(planned.slug)
@@ -382,18 +404,33 @@ def plan(told: Sequence[object]) -> list[Planned]:
     return found
 
 
-def _planned(told: object) -> Planned:
-    slug = str(told.get("slug") or "?")[:64] if isinstance(told, dict) else "?"
+def _known(made: Iterable[Document]) -> dict[str, KpiShape]:
+    """What a formula may be made of once these are stored too."""
+    return {**kpi_shapes(), **{each.slug: shape_of(_row(each)) for each in made}}
+
+
+def _said(told: object) -> Document | Planned:
     try:
-        made = document(told)
+        return said(told)
     except Invalid as error:
-        where = f"{error.field}: " if error.field and not error.message.startswith(error.field) else ""
-        return Planned(slug, State.ERROR, error=f"{where}{error.message}")
+        return _wrong(str(told.get("slug") or "?")[:64] if isinstance(told, dict) else "?", error)
+
+
+def _wrong(slug: str, error: Invalid) -> Planned:
+    where = f"{error.field}: " if error.field and not error.message.startswith(error.field) else ""
+    return Planned(slug, State.ERROR, error=f"{where}{error.message}")
+
+
+def _planned(made: Document, known: Mapping[str, KpiShape]) -> Planned:
+    try:
+        _check_formula(made, known)
+    except Invalid as error:
+        return _wrong(made.slug, error)
     stored = KpiDefinition.objects.prefetch_related("targets").filter(pk=made.slug).first()
     if stored is None:
-        return Planned(slug, State.NEW, tuple(differences({}, made.content())), document=made)
+        return Planned(made.slug, State.NEW, tuple(differences({}, made.content())), document=made)
     changes = tuple(differences(document_of(stored).content(), made.content()))
-    return Planned(slug, State.CHANGED if changes else State.SAME, changes, document=made)
+    return Planned(made.slug, State.CHANGED if changes else State.SAME, changes, document=made)
 
 
 def planned_in_words(planned: Planned) -> dict[str, Any]:
@@ -409,19 +446,39 @@ def commit(plan: Sequence[Planned], editor: Editor, *, reason: str, publish_too:
     if wrong := [each for each in plan if each.state is State.ERROR]:
         raise Invalid(f"{wrong[0].slug}: {wrong[0].error} Nothing was imported.", field="file")
     reason = clean_text(reason, field="reason", max_length=300, required=True)
-    return [_commit_one(each, editor, reason, publish_too) for each in plan if each.state is not State.SAME]
+    wanted = [(each, each.document) for each in plan if each.state is not State.SAME and each.document is not None]
+    known = _known(made for _, made in wanted)
+    return [
+        _commit_one(each, made, editor, reason, known, publish_too=publish_too) for each, made in _parts_first(wanted)
+    ]
 
 
-def _commit_one(planned: Planned, editor: Editor, reason: str, publish_too: bool) -> str:
-    made = planned.document
-    if made is None:
-        raise DomainError(f"{planned.slug} has nothing to import.")
+def _parts_first(wanted: Sequence[tuple[Planned, Document]]) -> list[tuple[Planned, Document]]:
+    """In the order of the file, but each KPI behind what it is made of; that no circle is among them was checked."""
+    rows = {made.slug: (each, made) for each, made in wanted}
+    ordered: dict[str, tuple[Planned, Document]] = {}
+
+    def place(slug: str) -> None:
+        for part in references_in(rows[slug][1].running.spec):
+            if part in rows and part not in ordered:
+                place(part)
+        ordered.setdefault(slug, rows[slug])
+
+    for slug in rows:
+        place(slug)
+    return list(ordered.values())
+
+
+def _commit_one(
+    planned: Planned, made: Document, editor: Editor, reason: str, known: Mapping[str, KpiShape], *, publish_too: bool
+) -> str:
     edit = Edit(made.described, made.running, made.targets)
     stored = KpiDefinition.objects.filter(pk=made.slug).first()
     saved: Saved
-    saved = (
-        create(made.slug, edit, editor, reason=reason) if stored is None else save(stored, edit, editor, reason=reason)
-    )
+    if stored is None:
+        saved = create(made.slug, edit, editor, reason=reason, kpis=known)
+    else:
+        saved = save(stored, edit, editor, reason=reason, kpis=known)
     definition = KpiDefinition.objects.get(pk=made.slug)
     if publish_too and (saved.draft is not None or definition.status == DefinitionStatus.DRAFT):
         return publish(definition, editor, reason=reason).in_words(definition)

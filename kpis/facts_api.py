@@ -10,6 +10,7 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import IO, Any
+from urllib.parse import parse_qs
 
 import django_filters
 from django.conf import settings
@@ -320,10 +321,20 @@ class Webhook(APIView):
         if adapter is None:
             raise UnknownAdapter(f"No adapter is called {name[:40]!a}. There are: {', '.join(adapters.ADAPTERS)}.")
         event = request.headers.get(adapter.event_header, "") if adapter.event_header else ""
-        body = _body(request)
-        found = adapters.events(adapter, parse_json(body), event)
+        found = adapters.events(adapter, parse_json(_payload(request)), event)
         report = ingest.append_events(enumerate(found, start=1), source=f"webhook:{name}", now=timezone.now())
         return Response(asdict(report))
+
+
+def _payload(request: Request) -> bytes:
+    """The JSON of the body, also of a form: that is how GitHub sends unless it is told otherwise."""
+    body = _body(request)
+    if request.content_type.partition(";")[0].strip().lower() != "application/x-www-form-urlencoded":
+        return body
+    try:
+        return parse_qs(body, max_num_fields=10)[b"payload"][0]
+    except (KeyError, ValueError):
+        raise Invalid("The form has no field called payload. Send JSON, or that field.") from None
 
 
 urlpatterns = [

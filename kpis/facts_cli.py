@@ -174,7 +174,7 @@ def _text(path: Path) -> str:
 def _opened(name: str) -> Iterator[tuple[TextIO, Callable[[], None]]]:
     """The lines of the file, and a bar on a terminal that follows how far they were read."""
     if name == "-":
-        yield sys.stdin, lambda: None
+        yield _decoded(sys.stdin.buffer), lambda: None
         return
     path = Path(name)
     if not path.is_file():
@@ -186,10 +186,10 @@ def _opened(name: str) -> Iterator[tuple[TextIO, Callable[[], None]]]:
 
 
 def _decoded(raw: Any) -> TextIO:
-    """Text of the bytes; a byte that is no UTF-8 spoils its own record and no other."""
+    """Text of the bytes; a byte that is no UTF-8 spoils its own record and no other, and never becomes another text."""
     import io
 
-    return io.TextIOWrapper(raw, encoding="utf-8-sig", errors="replace", newline="")
+    return io.TextIOWrapper(raw, encoding="utf-8-sig", errors="surrogateescape", newline="")
 
 
 def _tell(report: Report, *, as_json: bool) -> None:

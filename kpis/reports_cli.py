@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime
 from typing import Annotated
 
 import typer
 
 from kpis.cli_port import Document, kpis
+from kpis.reports.kinds import in_days
 from majorops.lib.manner import hint, next_step
 from majorops.lib.terminal import DryRun, Listing, listing, remote_too
 
@@ -88,7 +90,8 @@ def list_reports() -> Listing:
 
 
 def _line(row: Document) -> str:
-    return f"{row['id']}  {row['kind']:<17} {row['beginsAt'][:10]} to {row['endsAt'][:10]}"
+    begin, end = (datetime.fromisoformat(row[name]) for name in ("beginsAt", "endsAt"))
+    return f"{row['id']}  {row['kind']:<17} {in_days(begin, end)}"
 
 
 @app.command()

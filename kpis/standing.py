@@ -9,16 +9,18 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import cached_property
 
 from django.db.models import F, Window
 from django.db.models.functions import RowNumber
 
 from kpis.definitions import formula_of
-from kpis.evidence import Evidence, Reason, Standing, Verdict, at_present
+from kpis.evidence import Evidence, EvidenceInputs, Reason, Standing, Verdict, at_present, derive
 from kpis.formulas import references_in
 from kpis.formulas.kinds import Recency
 from kpis.formulas.language import Rows
 from kpis.models import CLAIMS, KpiDefinition, KpiDefinitionVersion, KpiObservation, KpiRun, RunOutcome
+from kpis.silence import Silence, asked_by, is_stated
 from kpis.sources import expected_every
 from majorops.lib.errors import Invalid
 
@@ -50,6 +52,25 @@ class Standings:
             earlier = self._earlier_versions().get(observation.definition_version_id)
             standing = replace(standing, earlier_version=earlier)
         return at_present(stored_verdict(observation), standing)
+
+    @cached_property
+    def silence(self) -> Silence:
+        """Which sources have spoken, ever: one query, asked where a figure is missing."""
+        return Silence.read()
+
+    def nothing(self, definition: KpiDefinition, missing: str) -> tuple[str, Verdict]:
+        """Why the KPI has no figure that a run has stored, and its label. That nothing can measure it comes first."""
+        asks = definition.spec is not None and asked_by(definition.spec, self._known)
+        verdict = derive(
+            EvidenceInputs(
+                value=None,
+                missing=missing,
+                problem="no_formula" if definition.spec is None else None,
+                is_reported=is_stated(definition.spec),
+                never_received=self.silence.of(definition.spec, self._known) if asks else (),
+            )
+        )
+        return verdict.reasons[0].code, verdict
 
     def of(self, slug: str) -> Standing:
         """What holds of every figure of the KPI."""

@@ -42,7 +42,7 @@ def figures_of(
         stored[figure.kpi_id][figure.window] = renewed(figure, standings)
     return {
         definition.slug: [
-            stored[definition.slug].get(window) or _missing(definition, window, viewer)
+            stored[definition.slug].get(window) or _missing(definition, window, viewer, standings)
             for window in _windows(definition)
         ]
         for definition in asked
@@ -59,12 +59,12 @@ def _windows(definition: KpiDefinition) -> list[str]:
     return list((definition.spec or {}).get("windows") or [NO_WINDOW])
 
 
-def _missing(definition: KpiDefinition, window: str, viewer: Viewer) -> KpiObservation:
-    problem = "no_formula" if definition.spec is None else None
-    reason = "personal" if definition.is_personal else problem or "not_computed"
-    if reason == "not_computed" and sees_own_team_only(viewer, definition):
-        reason = "own_team"
-    verdict = derive(EvidenceInputs(value=None, missing=reason, problem=problem))
+def _missing(definition: KpiDefinition, window: str, viewer: Viewer, standings: Standings) -> KpiObservation:
+    hidden = "personal" if definition.is_personal else "own_team" if sees_own_team_only(viewer, definition) else ""
+    if hidden and definition.spec is not None:
+        reason, verdict = hidden, derive(EvidenceInputs(value=None, missing=hidden))
+    else:
+        reason, verdict = standings.nothing(definition, "not_computed")
     return KpiObservation(
         kpi=definition,
         window=window,

@@ -15,7 +15,7 @@ from django.utils import timezone
 from accounts.models import User
 from accounts.refusals import refusal
 from accounts.roles import Can
-from incidents.board import severity_badge
+from incidents.badges import severity_badge
 from incidents.pages import page
 from incidents.viewing import audience_for, incidents_for
 from kpis import exports, reading, reasons, scorecards

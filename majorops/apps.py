@@ -13,6 +13,7 @@ from django.db.models.signals import post_migrate, pre_migrate
 from django.utils import timezone
 
 from majorops.lib.ledger import install, remove, teach_sqlite
+from majorops.lib.pg_times import read_quickly
 
 
 class MajorOpsConfig(AppConfig):
@@ -25,6 +26,7 @@ class MajorOpsConfig(AppConfig):
         from majorops import checks  # noqa: F401  # registers them
 
         connection_created.connect(teach_sqlite, dispatch_uid="majorops.teach_sqlite")
+        connection_created.connect(read_quickly, dispatch_uid="majorops.read_quickly")
         pre_migrate.connect(free_ledgers, dispatch_uid="majorops.free_ledgers")
         post_migrate.connect(guard_ledgers, dispatch_uid="majorops.guard_ledgers")
         post_migrate.connect(give_jobs_schedules, sender=self, dispatch_uid="majorops.give_jobs_schedules")

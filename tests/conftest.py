@@ -81,8 +81,13 @@ def _no_job_is_late_today() -> None:
     Schedule.objects.update(settled_until=timezone.now() + timedelta(days=1))
 
 
-#: Files that take long: none of them shall be left over when the others are done.
-LONG = ("noninterference", "test_matrix", "hostile", "test_migrations", "worker_processes", "test_story", "browser/")
+#: Files that take long, the longest first: none of them shall be left over when the others are done.
+LONG = (
+    "test_noninterference", "test_every_page", "test_matrix", "browser/test_incident", "test_remote_cli",
+    "test_migrations", "incidents/test_views", "browser/test_pages", "kpis/test_admin", "test_demo", "test_races",
+    "test_desk", "test_story", "test_access", "test_stream", "test_api_schema", "test_ledger", "test_idempotency",
+    "test_api_hostile", "test_worker_processes", "browser/",
+)  # fmt: skip
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -62,12 +62,18 @@ def is_list(address: str) -> bool:
 
 
 def addresses(world: World, queries: tuple[str, ...], first: int) -> Iterator[str]:
-    """Every route with the first sample arguments; the lists with each query too. The admin's are for the long walk."""
+    """Every route with the first sample arguments; the lists with each query too.
+
+    The long walk has the admin's as well, and the others with each combination of arguments.
+    """
+    is_long, all_samples = first == LONG_WALK, world.samples
     for route in routes():
-        if is_admin(route.path) and first < LONG_WALK:
+        if is_admin(route.path) and not is_long:
             continue
         upto = 1 if is_admin(route.path) else first
-        samples = {name: values[:upto] for name, values in world.samples.items()}
+        samples = {name: values[:upto] for name, values in all_samples.items()}
+        if not is_long:  # what an entry or a page is of comes first, and is what may be secret
+            samples |= {name: samples[name][:1] for name in route.parameters[1:]}
         for address in route.filled(samples):
             yield address
             if is_list(address):

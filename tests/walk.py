@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,6 +12,9 @@ from typing import Any
 from django.urls import URLPattern, URLResolver, get_resolver
 from django.urls.resolvers import RoutePattern
 from django.utils.regex_helper import normalize
+
+#: The long walks of `make drill`.
+WHOLE = bool(os.environ.get("MAJOROPS_WHOLE_WALK"))
 
 
 @dataclass(frozen=True)

@@ -69,6 +69,19 @@ class Migration(migrations.Migration):
             options={
                 "db_table": "audit_events",
                 "ordering": ["-id"],
+                "indexes": [
+                    models.Index(fields=["action", "at"], name="audit_action_at"),
+                    models.Index(fields=["object_type", "object_id"], name="audit_object"),
+                ],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(("actor_kind__in", ["human", "service", "system", "anonymous"])),
+                        name="audit_actor_kind_known",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("action", ""), _negated=True), name="audit_action_present"
+                    ),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -98,6 +111,14 @@ class Migration(migrations.Migration):
             options={
                 "db_table": "group_roles",
                 "ordering": ["priority"],
+                "constraints": [
+                    models.UniqueConstraint(fields=("group",), name="group_roles_group_once"),
+                    models.UniqueConstraint(fields=("priority",), name="group_roles_priority_once"),
+                    models.CheckConstraint(
+                        condition=models.Q(("role__in", ["mim", "stakeholder", "executive", "admin"])),
+                        name="group_roles_role_known",
+                    ),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -144,6 +165,14 @@ class Migration(migrations.Migration):
             options={
                 "db_table": "integrations",
                 "ordering": ["name"],
+                "constraints": [
+                    models.UniqueConstraint(fields=("name",), name="integrations_name_unique"),
+                    models.UniqueConstraint(
+                        condition=models.Q(("access_client_id__isnull", False)),
+                        fields=("access_client_id",),
+                        name="integrations_access_client_id_unique",
+                    ),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -157,6 +186,9 @@ class Migration(migrations.Migration):
             ],
             options={
                 "db_table": "refusal_counts",
+                "constraints": [
+                    models.UniqueConstraint(fields=("reason", "peer", "minute"), name="refusal_counts_once")
+                ],
             },
         ),
         migrations.CreateModel(
@@ -184,6 +216,12 @@ class Migration(migrations.Migration):
             options={
                 "db_table": "service_tokens",
                 "ordering": ["-created_at"],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(("expires_at__gt", models.F("created_at"))),
+                        name="service_tokens_expire_later",
+                    )
+                ],
             },
         ),
         migrations.CreateModel(
@@ -231,42 +269,6 @@ class Migration(migrations.Migration):
                 name="users_one_per_subject",
             ),
         ),
-        migrations.AddIndex(
-            model_name="auditevent",
-            index=models.Index(fields=["action", "at"], name="audit_action_at"),
-        ),
-        migrations.AddIndex(
-            model_name="auditevent",
-            index=models.Index(fields=["object_type", "object_id"], name="audit_object"),
-        ),
-        migrations.AddConstraint(
-            model_name="auditevent",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("actor_kind__in", ["human", "service", "system", "anonymous"])),
-                name="audit_actor_kind_known",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="auditevent",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("action", ""), _negated=True), name="audit_action_present"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="grouprole",
-            constraint=models.UniqueConstraint(fields=("group",), name="group_roles_group_once"),
-        ),
-        migrations.AddConstraint(
-            model_name="grouprole",
-            constraint=models.UniqueConstraint(fields=("priority",), name="group_roles_priority_once"),
-        ),
-        migrations.AddConstraint(
-            model_name="grouprole",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("role__in", ["mim", "stakeholder", "executive", "admin"])),
-                name="group_roles_role_known",
-            ),
-        ),
         migrations.AddField(
             model_name="integration",
             name="owner",
@@ -278,10 +280,6 @@ class Migration(migrations.Migration):
                 related_name="+",
                 to=settings.AUTH_USER_MODEL,
             ),
-        ),
-        migrations.AddConstraint(
-            model_name="refusalcount",
-            constraint=models.UniqueConstraint(fields=("reason", "peer", "minute"), name="refusal_counts_once"),
         ),
         migrations.AddField(
             model_name="servicetoken",
@@ -299,24 +297,6 @@ class Migration(migrations.Migration):
             name="integration",
             field=models.ForeignKey(
                 on_delete=django.db.models.deletion.PROTECT, related_name="tokens", to="accounts.integration"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="integration",
-            constraint=models.UniqueConstraint(fields=("name",), name="integrations_name_unique"),
-        ),
-        migrations.AddConstraint(
-            model_name="integration",
-            constraint=models.UniqueConstraint(
-                condition=models.Q(("access_client_id__isnull", False)),
-                fields=("access_client_id",),
-                name="integrations_access_client_id_unique",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="servicetoken",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("expires_at__gt", models.F("created_at"))), name="service_tokens_expire_later"
             ),
         ),
     ]

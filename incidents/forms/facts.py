@@ -12,7 +12,7 @@ from django.core.exceptions import ValidationError
 
 from incidents import moments
 from incidents.actions import EDITABLE, REACH
-from incidents.board import SHAPES
+from incidents.badges import SHAPES
 from incidents.forms.core import HAPPENED_HELP, Form, Happened, read_time
 from incidents.forms.fields import Moment, Names, Prose, YesOrNo
 from incidents.lifecycle import ExternalImpact, Kind, RiskLevel, Severity

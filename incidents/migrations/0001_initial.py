@@ -5,7 +5,7 @@ import django.utils.timezone
 from django.conf import settings
 from django.db import migrations, models
 
-import incidents.models
+import incidents.models.shared
 import majorops.lib.ulid
 
 
@@ -13,8 +13,8 @@ class Migration(migrations.Migration):
     initial = True
 
     dependencies = [
+        ("accounts", "__first__"),
         ("teams", "0001_initial"),
-        migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
     operations = [
@@ -190,7 +190,7 @@ class Migration(migrations.Migration):
                 (
                     "public_id",
                     models.CharField(
-                        default=incidents.models.new_public_id,
+                        default=incidents.models.shared.new_public_id,
                         editable=False,
                         help_text="Random, so that it tells nothing.",
                         max_length=32,
@@ -258,6 +258,61 @@ class Migration(migrations.Migration):
             options={
                 "db_table": "incidents",
                 "ordering": ["-detected_at", "-id"],
+                "indexes": [
+                    models.Index(fields=["status"], name="incidents_status"),
+                    models.Index(fields=["severity"], name="incidents_severity"),
+                    models.Index(fields=["-detected_at", "-id"], name="incidents_detected_at"),
+                ],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(("severity__in", ["critical", "high", "medium", "low"])),
+                        name="incidents_severity_known",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("status__in", ["active", "monitoring", "resolved"])),
+                        name="incidents_status_known",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("external_impact__in", ["yes", "no", "unknown", "likely"])),
+                        name="incidents_external_impact_known",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("risk_level__in", ["low", "medium", "high"])),
+                        name="incidents_risk_level_known",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("kind__in", ["real", "drill", "test", "backfilled"])),
+                        name="incidents_kind_known",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("phase__gte", 1), ("phase__lte", 8)), name="incidents_phase_known"
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("phase", 8), ("resolved_at__isnull", False), ("status", "resolved")),
+                            models.Q(
+                                models.Q(("status", "resolved"), _negated=True),
+                                models.Q(("phase", 8), _negated=True),
+                                ("resolved_at__isnull", True),
+                            ),
+                            _connector="OR",
+                        ),
+                        name="incidents_resolved_means_closed",
+                    ),
+                    models.UniqueConstraint(fields=("public_id",), name="incidents_public_id_unique"),
+                    models.UniqueConstraint(
+                        condition=models.Q(
+                            models.Q(("status", "resolved"), _negated=True), ("dedup_key__isnull", False)
+                        ),
+                        fields=("alert_source", "dedup_key"),
+                        name="incidents_one_open_per_alert",
+                    ),
+                    models.UniqueConstraint(
+                        condition=models.Q(("external_id__isnull", False)),
+                        fields=("external_source", "external_id"),
+                        name="incidents_imported_once",
+                    ),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -324,6 +379,27 @@ class Migration(migrations.Migration):
             options={
                 "db_table": "milestones",
                 "ordering": ["sequence"],
+                "indexes": [models.Index(fields=["created_at"], name="milestones_created_at")],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(("status_at_cut__in", ["active", "monitoring", "resolved"])),
+                        name="milestones_status_known",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("source__in", ["web", "api", "cli", "intake", "import"])),
+                        name="milestones_source_known",
+                    ),
+                    models.UniqueConstraint(fields=("incident", "sequence"), name="milestones_sequence_unique"),
+                    models.CheckConstraint(
+                        condition=models.Q(("sequence__gte", 1)), name="milestones_sequence_from_one"
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("next_update_eta", None), ("next_update_eta__gt", models.F("created_at")), _connector="OR"
+                        ),
+                        name="milestones_promise_lies_ahead",
+                    ),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -357,6 +433,7 @@ class Migration(migrations.Migration):
             ],
             options={
                 "db_table": "incident_participants",
+                "constraints": [models.UniqueConstraint(fields=("incident", "user"), name="participants_once")],
             },
         ),
         migrations.CreateModel(
@@ -416,6 +493,23 @@ class Migration(migrations.Migration):
             options={
                 "db_table": "role_assignments",
                 "ordering": ["assumed_at", "id"],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(("role__in", ["mim", "sre", "leader", "service_manager", "customer_ops"])),
+                        name="role_assignments_role_known",
+                    ),
+                    models.UniqueConstraint(
+                        condition=models.Q(("renounced_at__isnull", True)),
+                        fields=("incident", "role"),
+                        name="role_assignments_one_open_holder",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("renounced_at", None), ("renounced_at__gte", models.F("assumed_at")), _connector="OR"
+                        ),
+                        name="role_assignments_end_after_start",
+                    ),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -473,6 +567,27 @@ class Migration(migrations.Migration):
             options={
                 "db_table": "status_updates",
                 "ordering": ["created_at", "id"],
+                "indexes": [
+                    models.Index(fields=["incident", "created_at"], name="updates_incident_created"),
+                    models.Index(fields=["created_at"], name="updates_created_at"),
+                ],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(("visibility__in", ["public", "internal"])), name="updates_visibility_known"
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("source__in", ["web", "api", "cli", "intake", "import"])),
+                        name="updates_source_known",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("content", ""), _negated=True), name="updates_content_present"
+                    ),
+                    models.UniqueConstraint(
+                        condition=models.Q(("external_id__isnull", False)),
+                        fields=("incident", "external_id"),
+                        name="updates_imported_once",
+                    ),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -550,6 +665,52 @@ class Migration(migrations.Migration):
             options={
                 "db_table": "team_pages",
                 "ordering": ["paged_at", "id"],
+                "indexes": [models.Index(fields=["team", "paged_at"], name="team_pages_team_paged")],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("alarm_level__in", ["box3", "box2", "box1"]), ("alarm_level", None), _connector="OR"
+                        ),
+                        name="team_pages_alarm_level_known",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("arrival_source__in", ["observed", "self"]), ("arrival_source", None), _connector="OR"
+                        ),
+                        name="team_pages_arrival_source_known",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("acknowledged_at", None), ("acknowledged_at__gte", models.F("paged_at")), _connector="OR"
+                        ),
+                        name="team_pages_acknowledged_after_paged",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("arrived_at", None), ("arrived_at__gte", models.F("paged_at")), _connector="OR"
+                        ),
+                        name="team_pages_arrived_after_paged",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("cancelled_at", None), ("cancelled_at__gte", models.F("paged_at")), _connector="OR"
+                        ),
+                        name="team_pages_cancelled_after_paged",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("arrival_source", None), ("arrived_at", None)),
+                            models.Q(("arrival_source__isnull", False), ("arrived_at__isnull", False)),
+                            _connector="OR",
+                        ),
+                        name="team_pages_arrival_has_source",
+                    ),
+                    models.UniqueConstraint(
+                        condition=models.Q(("arrived_at__isnull", True), ("cancelled_at__isnull", True)),
+                        fields=("incident", "team"),
+                        name="team_pages_one_open_per_team",
+                    ),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -660,6 +821,42 @@ class Migration(migrations.Migration):
             options={
                 "db_table": "timeline_events",
                 "ordering": ["occurred_at", "id"],
+                "indexes": [
+                    models.Index(fields=["incident", "occurred_at"], name="timeline_incident_occurred"),
+                    models.Index(fields=["recorded_at"], name="timeline_recorded_at"),
+                ],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(("type__in", ["phase", "update", "command", "alert", "action"])),
+                        name="timeline_type_known",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("visibility__in", ["public", "internal"]), ("visibility", None), _connector="OR"
+                        ),
+                        name="timeline_visibility_known",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("source__in", ["web", "api", "cli", "intake", "import"])),
+                        name="timeline_source_known",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("phase_number", None),
+                            models.Q(("phase_number__gte", 1), ("phase_number__lte", 8)),
+                            _connector="OR",
+                        ),
+                        name="timeline_phase_known",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("title", ""), _negated=True), name="timeline_title_present"
+                    ),
+                    models.UniqueConstraint(
+                        condition=models.Q(("external_id__isnull", False)),
+                        fields=("incident", "external_id"),
+                        name="timeline_imported_once",
+                    ),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -720,321 +917,13 @@ class Migration(migrations.Migration):
                 "verbose_name_plural": "phase entries",
                 "db_table": "phase_entries",
                 "ordering": ["entered_at", "id"],
+                "indexes": [models.Index(fields=["incident", "entered_at"], name="phase_entries_incident")],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(("phase_number__gte", 1), ("phase_number__lte", 8)),
+                        name="phase_entries_phase_known",
+                    )
+                ],
             },
-        ),
-        migrations.AddIndex(
-            model_name="incident",
-            index=models.Index(fields=["status"], name="incidents_status"),
-        ),
-        migrations.AddIndex(
-            model_name="incident",
-            index=models.Index(fields=["severity"], name="incidents_severity"),
-        ),
-        migrations.AddIndex(
-            model_name="incident",
-            index=models.Index(fields=["-detected_at", "-id"], name="incidents_detected_at"),
-        ),
-        migrations.AddConstraint(
-            model_name="incident",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("severity__in", ["critical", "high", "medium", "low"])),
-                name="incidents_severity_known",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="incident",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("status__in", ["active", "monitoring", "resolved"])), name="incidents_status_known"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="incident",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("external_impact__in", ["yes", "no", "unknown", "likely"])),
-                name="incidents_external_impact_known",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="incident",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("risk_level__in", ["low", "medium", "high"])), name="incidents_risk_level_known"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="incident",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("kind__in", ["real", "drill", "test", "backfilled"])), name="incidents_kind_known"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="incident",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("phase__gte", 1), ("phase__lte", 8)), name="incidents_phase_known"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="incident",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("phase", 8), ("resolved_at__isnull", False), ("status", "resolved")),
-                    models.Q(
-                        models.Q(("status", "resolved"), _negated=True),
-                        models.Q(("phase", 8), _negated=True),
-                        ("resolved_at__isnull", True),
-                    ),
-                    _connector="OR",
-                ),
-                name="incidents_resolved_means_closed",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="incident",
-            constraint=models.UniqueConstraint(fields=("public_id",), name="incidents_public_id_unique"),
-        ),
-        migrations.AddConstraint(
-            model_name="incident",
-            constraint=models.UniqueConstraint(
-                condition=models.Q(models.Q(("status", "resolved"), _negated=True), ("dedup_key__isnull", False)),
-                fields=("alert_source", "dedup_key"),
-                name="incidents_one_open_per_alert",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="incident",
-            constraint=models.UniqueConstraint(
-                condition=models.Q(("external_id__isnull", False)),
-                fields=("external_source", "external_id"),
-                name="incidents_imported_once",
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="milestone",
-            index=models.Index(fields=["created_at"], name="milestones_created_at"),
-        ),
-        migrations.AddConstraint(
-            model_name="milestone",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("status_at_cut__in", ["active", "monitoring", "resolved"])),
-                name="milestones_status_known",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="milestone",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("source__in", ["web", "api", "cli", "intake", "import"])),
-                name="milestones_source_known",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="milestone",
-            constraint=models.UniqueConstraint(fields=("incident", "sequence"), name="milestones_sequence_unique"),
-        ),
-        migrations.AddConstraint(
-            model_name="milestone",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("sequence__gte", 1)), name="milestones_sequence_from_one"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="milestone",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    ("next_update_eta", None), ("next_update_eta__gt", models.F("created_at")), _connector="OR"
-                ),
-                name="milestones_promise_lies_ahead",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="participant",
-            constraint=models.UniqueConstraint(fields=("incident", "user"), name="participants_once"),
-        ),
-        migrations.AddConstraint(
-            model_name="roleassignment",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("role__in", ["mim", "sre", "leader", "service_manager", "customer_ops"])),
-                name="role_assignments_role_known",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="roleassignment",
-            constraint=models.UniqueConstraint(
-                condition=models.Q(("renounced_at__isnull", True)),
-                fields=("incident", "role"),
-                name="role_assignments_one_open_holder",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="roleassignment",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    ("renounced_at", None), ("renounced_at__gte", models.F("assumed_at")), _connector="OR"
-                ),
-                name="role_assignments_end_after_start",
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="statusupdate",
-            index=models.Index(fields=["incident", "created_at"], name="updates_incident_created"),
-        ),
-        migrations.AddIndex(
-            model_name="statusupdate",
-            index=models.Index(fields=["created_at"], name="updates_created_at"),
-        ),
-        migrations.AddConstraint(
-            model_name="statusupdate",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("visibility__in", ["public", "internal"])), name="updates_visibility_known"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="statusupdate",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("source__in", ["web", "api", "cli", "intake", "import"])),
-                name="updates_source_known",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="statusupdate",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("content", ""), _negated=True), name="updates_content_present"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="statusupdate",
-            constraint=models.UniqueConstraint(
-                condition=models.Q(("external_id__isnull", False)),
-                fields=("incident", "external_id"),
-                name="updates_imported_once",
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="teampage",
-            index=models.Index(fields=["team", "paged_at"], name="team_pages_team_paged"),
-        ),
-        migrations.AddConstraint(
-            model_name="teampage",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    ("alarm_level__in", ["box3", "box2", "box1"]), ("alarm_level", None), _connector="OR"
-                ),
-                name="team_pages_alarm_level_known",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="teampage",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    ("arrival_source__in", ["observed", "self"]), ("arrival_source", None), _connector="OR"
-                ),
-                name="team_pages_arrival_source_known",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="teampage",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    ("acknowledged_at", None), ("acknowledged_at__gte", models.F("paged_at")), _connector="OR"
-                ),
-                name="team_pages_acknowledged_after_paged",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="teampage",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("arrived_at", None), ("arrived_at__gte", models.F("paged_at")), _connector="OR"),
-                name="team_pages_arrived_after_paged",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="teampage",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    ("cancelled_at", None), ("cancelled_at__gte", models.F("paged_at")), _connector="OR"
-                ),
-                name="team_pages_cancelled_after_paged",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="teampage",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("arrival_source", None), ("arrived_at", None)),
-                    models.Q(("arrival_source__isnull", False), ("arrived_at__isnull", False)),
-                    _connector="OR",
-                ),
-                name="team_pages_arrival_has_source",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="teampage",
-            constraint=models.UniqueConstraint(
-                condition=models.Q(("arrived_at__isnull", True), ("cancelled_at__isnull", True)),
-                fields=("incident", "team"),
-                name="team_pages_one_open_per_team",
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="timelineevent",
-            index=models.Index(fields=["incident", "occurred_at"], name="timeline_incident_occurred"),
-        ),
-        migrations.AddIndex(
-            model_name="timelineevent",
-            index=models.Index(fields=["recorded_at"], name="timeline_recorded_at"),
-        ),
-        migrations.AddConstraint(
-            model_name="timelineevent",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("type__in", ["phase", "update", "command", "alert", "action"])),
-                name="timeline_type_known",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="timelineevent",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("visibility__in", ["public", "internal"]), ("visibility", None), _connector="OR"),
-                name="timeline_visibility_known",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="timelineevent",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("source__in", ["web", "api", "cli", "intake", "import"])),
-                name="timeline_source_known",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="timelineevent",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    ("phase_number", None),
-                    models.Q(("phase_number__gte", 1), ("phase_number__lte", 8)),
-                    _connector="OR",
-                ),
-                name="timeline_phase_known",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="timelineevent",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("title", ""), _negated=True), name="timeline_title_present"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="timelineevent",
-            constraint=models.UniqueConstraint(
-                condition=models.Q(("external_id__isnull", False)),
-                fields=("incident", "external_id"),
-                name="timeline_imported_once",
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="phaseentry",
-            index=models.Index(fields=["incident", "entered_at"], name="phase_entries_incident"),
-        ),
-        migrations.AddConstraint(
-            model_name="phaseentry",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("phase_number__gte", 1), ("phase_number__lte", 8)), name="phase_entries_phase_known"
-            ),
         ),
     ]

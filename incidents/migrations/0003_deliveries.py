@@ -67,6 +67,27 @@ class Migration(migrations.Migration):
                 "verbose_name_plural": "deliveries",
                 "db_table": "deliveries",
                 "ordering": ["-id"],
+                "indexes": [
+                    models.Index(
+                        condition=models.Q(("next_try_at__isnull", False)),
+                        fields=["next_try_at"],
+                        name="deliveries_due",
+                    )
+                ],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(("state__in", ["waiting", "sent", "failed", "dropped"])),
+                        name="deliveries_state_known",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("next_try_at__isnull", False), ("state", "waiting")),
+                            models.Q(models.Q(("state", "waiting"), _negated=True), ("next_try_at", None)),
+                            _connector="OR",
+                        ),
+                        name="deliveries_waiting_has_next_try",
+                    ),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -92,34 +113,7 @@ class Migration(migrations.Migration):
             options={
                 "db_table": "delivery_attempts",
                 "ordering": ["delivery", "number"],
+                "constraints": [models.UniqueConstraint(fields=("delivery", "number"), name="delivery_attempts_once")],
             },
-        ),
-        migrations.AddIndex(
-            model_name="delivery",
-            index=models.Index(
-                condition=models.Q(("next_try_at__isnull", False)), fields=["next_try_at"], name="deliveries_due"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="delivery",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("state__in", ["waiting", "sent", "failed", "dropped"])),
-                name="deliveries_state_known",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="delivery",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("next_try_at__isnull", False), ("state", "waiting")),
-                    models.Q(models.Q(("state", "waiting"), _negated=True), ("next_try_at", None)),
-                    _connector="OR",
-                ),
-                name="deliveries_waiting_has_next_try",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="deliveryattempt",
-            constraint=models.UniqueConstraint(fields=("delivery", "number"), name="delivery_attempts_once"),
         ),
     ]

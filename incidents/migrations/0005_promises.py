@@ -65,6 +65,17 @@ class Migration(migrations.Migration):
             options={
                 "db_table": "canned_texts",
                 "ordering": ["phase", "form", "position", "key"],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(("form__in", ["milestone", "update"])), name="canned_texts_form_known"
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("phase__gte", 1), ("phase__lte", 8)), name="canned_texts_phase_known"
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("text", ""), _negated=True), name="canned_texts_text_present"
+                    ),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -151,6 +162,22 @@ class Migration(migrations.Migration):
             options={
                 "db_table": "promise_moves",
                 "ordering": ["recorded_at", "id"],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(("source__in", ["web", "api", "cli", "intake", "import"])),
+                        name="promise_moves_source_known",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("reason", ""), _negated=True), name="promise_moves_reason_present"
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("due_at__gt", models.F("recorded_at"))), name="promise_moves_lies_ahead"
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("due_at", models.F("was_due_at")), _negated=True),
+                        name="promise_moves_moves",
+                    ),
+                ],
             },
         ),
         migrations.AddField(
@@ -160,24 +187,6 @@ class Migration(migrations.Migration):
                 blank=True,
                 help_text="Why no next update is promised, while it is watched in Monitoring.",
                 max_length=500,
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="cannedtext",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("form__in", ["milestone", "update"])), name="canned_texts_form_known"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="cannedtext",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("phase__gte", 1), ("phase__lte", 8)), name="canned_texts_phase_known"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="cannedtext",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("text", ""), _negated=True), name="canned_texts_text_present"
             ),
         ),
         migrations.AddField(
@@ -275,30 +284,5 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name="promisemove",
             index=models.Index(fields=["incident", "recorded_at"], name="promise_moves_incident"),
-        ),
-        migrations.AddConstraint(
-            model_name="promisemove",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("source__in", ["web", "api", "cli", "intake", "import"])),
-                name="promise_moves_source_known",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="promisemove",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("reason", ""), _negated=True), name="promise_moves_reason_present"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="promisemove",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("due_at__gt", models.F("recorded_at"))), name="promise_moves_lies_ahead"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="promisemove",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("due_at", models.F("was_due_at")), _negated=True), name="promise_moves_moves"
-            ),
         ),
     ]

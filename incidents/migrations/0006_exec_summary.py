@@ -8,8 +8,8 @@ import majorops.lib.ulid
 
 class Migration(migrations.Migration):
     dependencies = [
+        ("accounts", "__first__"),
         ("incidents", "0005_promises"),
-        migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
     operations = [
@@ -84,6 +84,24 @@ class Migration(migrations.Migration):
                 "verbose_name_plural": "executive summaries",
                 "db_table": "exec_summaries",
                 "ordering": ["recorded_at", "id"],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(("origin__in", ["rules", "model", "person"])),
+                        name="exec_summaries_origin_known",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("source__in", ["web", "api", "cli", "intake", "import"])),
+                        name="exec_summaries_source_known",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("body", ""), _negated=True),
+                            models.Q(("is_accepted", True), ("origin", "person")),
+                            _connector="OR",
+                        ),
+                        name="exec_summaries_body_present",
+                    ),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -248,30 +266,6 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name="execsummary",
             index=models.Index(fields=["incident", "recorded_at"], name="exec_summaries_incident"),
-        ),
-        migrations.AddConstraint(
-            model_name="execsummary",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("origin__in", ["rules", "model", "person"])), name="exec_summaries_origin_known"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="execsummary",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("source__in", ["web", "api", "cli", "intake", "import"])),
-                name="exec_summaries_source_known",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="execsummary",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("body", ""), _negated=True),
-                    models.Q(("is_accepted", True), ("origin", "person")),
-                    _connector="OR",
-                ),
-                name="exec_summaries_body_present",
-            ),
         ),
         migrations.AddConstraint(
             model_name="readreceipt",

@@ -91,6 +91,25 @@ class Migration(migrations.Migration):
             options={
                 "db_table": "learning_reviews",
                 "ordering": ["due_at", "id"],
+                "indexes": [models.Index(fields=["state", "due_at"], name="reviews_state_due")],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(("state__in", ["draft", "in_review", "published"])),
+                        name="reviews_state_known",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("state", "published"), _negated=True),
+                            ("published_at__isnull", False),
+                            _connector="OR",
+                        ),
+                        name="reviews_published_says_when",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("state", "draft"), ("owner__isnull", False), _connector="OR"),
+                        name="reviews_owner_beyond_draft",
+                    ),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -174,6 +193,29 @@ class Migration(migrations.Migration):
             options={
                 "db_table": "follow_ups",
                 "ordering": [models.OrderBy(models.F("due_on"), nulls_last=True), "id"],
+                "indexes": [models.Index(fields=["state", "due_on"], name="follow_ups_state_due")],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(("type__in", ["detective", "preventive", "corrective"])),
+                        name="follow_ups_type_known",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("priority__in", ["high", "medium", "low"])),
+                        name="follow_ups_priority_known",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("state__in", ["open", "in_progress", "done", "dropped"])),
+                        name="follow_ups_state_known",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("closed_at__isnull", False), ("state__in", ["done", "dropped"])),
+                            models.Q(models.Q(("state__in", ["done", "dropped"]), _negated=True), ("closed_at", None)),
+                            _connector="OR",
+                        ),
+                        name="follow_ups_over_says_when",
+                    ),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -237,6 +279,22 @@ class Migration(migrations.Migration):
             options={
                 "db_table": "review_revisions",
                 "ordering": ["recorded_at", "id"],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(("source__in", ["web", "api", "cli", "intake", "import"])),
+                        name="review_revisions_source_known",
+                    ),
+                    models.UniqueConstraint(
+                        condition=models.Q(("follow_up", None)),
+                        fields=("review", "version"),
+                        name="review_revisions_one_each",
+                    ),
+                    models.UniqueConstraint(
+                        condition=models.Q(("follow_up__isnull", False)),
+                        fields=("follow_up", "version"),
+                        name="follow_up_revisions_one_each",
+                    ),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -321,6 +379,9 @@ class Migration(migrations.Migration):
             options={
                 "db_table": "survey_invitations",
                 "ordering": ["created_at", "id"],
+                "constraints": [
+                    models.UniqueConstraint(fields=("incident", "user"), name="survey_one_invitation_each")
+                ],
             },
         ),
         migrations.CreateModel(
@@ -350,6 +411,11 @@ class Migration(migrations.Migration):
             options={
                 "db_table": "survey_responses",
                 "ordering": ["submitted_at", "id"],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(("score__gte", 1), ("score__lte", 5)), name="survey_score_1_to_5"
+                    )
+                ],
             },
         ),
         migrations.CreateModel(
@@ -466,97 +532,5 @@ class Migration(migrations.Migration):
                     ),
                 ],
             },
-        ),
-        migrations.AddIndex(
-            model_name="learningreview",
-            index=models.Index(fields=["state", "due_at"], name="reviews_state_due"),
-        ),
-        migrations.AddConstraint(
-            model_name="learningreview",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("state__in", ["draft", "in_review", "published"])), name="reviews_state_known"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="learningreview",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("state", "published"), _negated=True), ("published_at__isnull", False), _connector="OR"
-                ),
-                name="reviews_published_says_when",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="learningreview",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("state", "draft"), ("owner__isnull", False), _connector="OR"),
-                name="reviews_owner_beyond_draft",
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="followup",
-            index=models.Index(fields=["state", "due_on"], name="follow_ups_state_due"),
-        ),
-        migrations.AddConstraint(
-            model_name="followup",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("type__in", ["detective", "preventive", "corrective"])),
-                name="follow_ups_type_known",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="followup",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("priority__in", ["high", "medium", "low"])), name="follow_ups_priority_known"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="followup",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("state__in", ["open", "in_progress", "done", "dropped"])),
-                name="follow_ups_state_known",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="followup",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("closed_at__isnull", False), ("state__in", ["done", "dropped"])),
-                    models.Q(models.Q(("state__in", ["done", "dropped"]), _negated=True), ("closed_at", None)),
-                    _connector="OR",
-                ),
-                name="follow_ups_over_says_when",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="reviewrevision",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("source__in", ["web", "api", "cli", "intake", "import"])),
-                name="review_revisions_source_known",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="reviewrevision",
-            constraint=models.UniqueConstraint(
-                condition=models.Q(("follow_up", None)), fields=("review", "version"), name="review_revisions_one_each"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="reviewrevision",
-            constraint=models.UniqueConstraint(
-                condition=models.Q(("follow_up__isnull", False)),
-                fields=("follow_up", "version"),
-                name="follow_up_revisions_one_each",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="surveyinvitation",
-            constraint=models.UniqueConstraint(fields=("incident", "user"), name="survey_one_invitation_each"),
-        ),
-        migrations.AddConstraint(
-            model_name="surveyresponse",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("score__gte", 1), ("score__lte", 5)), name="survey_score_1_to_5"
-            ),
         ),
     ]

@@ -11,8 +11,8 @@ import majorops.lib.ulid
 
 class Migration(migrations.Migration):
     dependencies = [
+        ("accounts", "__first__"),
         ("incidents", "0008_reviews_and_surveys"),
-        migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
     operations = [
@@ -115,6 +115,32 @@ class Migration(migrations.Migration):
                 "verbose_name": "alert source",
                 "db_table": "intake_sources",
                 "ordering": ["name", "id"],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            (
+                                "kind__in",
+                                [
+                                    "pagerduty",
+                                    "events_v2",
+                                    "opsgenie",
+                                    "alertmanager",
+                                    "grafana",
+                                    "datadog",
+                                    "statuspage",
+                                    "newrelic",
+                                    "generic",
+                                    "mapped",
+                                ],
+                            )
+                        ),
+                        name="intake_sources_kind_known",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("policy__in", ["open", "candidate", "attach"])),
+                        name="intake_sources_policy_known",
+                    ),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -190,6 +216,23 @@ class Migration(migrations.Migration):
                 "verbose_name_plural": "alert deliveries",
                 "db_table": "intake_events",
                 "ordering": ["-id"],
+                "indexes": [models.Index(fields=["source", "body_sha256"], name="intake_events_body")],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            (
+                                "verdict__in",
+                                ["opened", "attached", "candidate", "updated", "parked", "ignored", "failed"],
+                            )
+                        ),
+                        name="intake_events_verdict_known",
+                    ),
+                    models.UniqueConstraint(
+                        condition=models.Q(models.Q(("event_id", ""), _negated=True), ("replays", None)),
+                        fields=("source", "event_id"),
+                        name="intake_events_taken_once",
+                    ),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -295,102 +338,37 @@ class Migration(migrations.Migration):
             options={
                 "db_table": "source_alerts",
                 "ordering": ["-id"],
+                "indexes": [
+                    models.Index(fields=["source", "first_seen_at"], name="source_alerts_seen"),
+                    models.Index(fields=["standing", "first_seen_at"], name="source_alerts_standing"),
+                ],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(("state__in", ["firing", "acknowledged", "resolved"])),
+                        name="source_alerts_state_known",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("standing__in", ["waiting", "linked", "dismissed", "held", "ignored"])),
+                        name="source_alerts_standing_known",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("severity__in", ["critical", "high", "medium", "low"])),
+                        name="source_alerts_severity_known",
+                    ),
+                    models.UniqueConstraint(
+                        condition=models.Q(("is_current", True)),
+                        fields=("source", "dedup_key"),
+                        name="source_alerts_one_current",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("standing", "linked"), _negated=True),
+                            ("incident__isnull", False),
+                            _connector="OR",
+                        ),
+                        name="source_alerts_linked_to_one",
+                    ),
+                ],
             },
-        ),
-        migrations.AddConstraint(
-            model_name="intakesource",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    (
-                        "kind__in",
-                        [
-                            "pagerduty",
-                            "events_v2",
-                            "opsgenie",
-                            "alertmanager",
-                            "grafana",
-                            "datadog",
-                            "statuspage",
-                            "newrelic",
-                            "generic",
-                            "mapped",
-                        ],
-                    )
-                ),
-                name="intake_sources_kind_known",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="intakesource",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("policy__in", ["open", "candidate", "attach"])), name="intake_sources_policy_known"
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="intakeevent",
-            index=models.Index(fields=["source", "body_sha256"], name="intake_events_body"),
-        ),
-        migrations.AddConstraint(
-            model_name="intakeevent",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    ("verdict__in", ["opened", "attached", "candidate", "updated", "parked", "ignored", "failed"])
-                ),
-                name="intake_events_verdict_known",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="intakeevent",
-            constraint=models.UniqueConstraint(
-                condition=models.Q(models.Q(("event_id", ""), _negated=True), ("replays", None)),
-                fields=("source", "event_id"),
-                name="intake_events_taken_once",
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="sourcealert",
-            index=models.Index(fields=["source", "first_seen_at"], name="source_alerts_seen"),
-        ),
-        migrations.AddIndex(
-            model_name="sourcealert",
-            index=models.Index(fields=["standing", "first_seen_at"], name="source_alerts_standing"),
-        ),
-        migrations.AddConstraint(
-            model_name="sourcealert",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("state__in", ["firing", "acknowledged", "resolved"])),
-                name="source_alerts_state_known",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="sourcealert",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("standing__in", ["waiting", "linked", "dismissed", "held", "ignored"])),
-                name="source_alerts_standing_known",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="sourcealert",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("severity__in", ["critical", "high", "medium", "low"])),
-                name="source_alerts_severity_known",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="sourcealert",
-            constraint=models.UniqueConstraint(
-                condition=models.Q(("is_current", True)),
-                fields=("source", "dedup_key"),
-                name="source_alerts_one_current",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="sourcealert",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("standing", "linked"), _negated=True), ("incident__isnull", False), _connector="OR"
-                ),
-                name="source_alerts_linked_to_one",
-            ),
         ),
     ]

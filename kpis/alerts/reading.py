@@ -78,6 +78,22 @@ def condition_of(rule: AlertRule, definition: KpiDefinition | None) -> str:
     return f"{of}{Operator(rule.operator).label} {limit}{held}"
 
 
+def misfits(rule: AlertRule) -> dict[str, str]:
+    """What of the rule no figure of its KPI can ever meet, by field. A KPI that a pack may bring is not judged yet."""
+    definition = KpiDefinition.objects.filter(pk=rule.kpi_slug).first()
+    if definition is None:
+        return {}
+    spec, found = definition.spec or {}, {}
+    windows, names = spec.get("windows") or [], spec.get("group_by") or []
+    if rule.window and rule.window not in windows:
+        there = f"It has: {', '.join(windows)}." if windows else "It has none: leave this empty."
+        found["window"] = f"{definition.slug} has no window {rule.window}. {there}"
+    if rule.dims_key and sorted(pair.partition("=")[0] for pair in rule.dims_key.split(";")) != sorted(names):
+        there = f"Write {';'.join(f'{name}=...' for name in sorted(names))}" if names else "Leave this empty"
+        found["dims_key"] = f"{definition.slug} has no such group. {there}."
+    return found
+
+
 def in_words(minutes: int) -> str:
     """`7 d`, `4 h`, `15 min`."""
     for length, unit in ((24 * 60, "d"), (60, "h")):
@@ -153,9 +169,12 @@ def preview(rule: AlertRule, now: datetime) -> str:
     """`It would have fired 2 times in the last 90 days, over 90 figures.`"""
     definition = KpiDefinition.objects.filter(pk=rule.kpi_slug).first()
     course = rehearsal(rule, definition, now)
-    if course is None or definition is None:
+    if definition is None:
+        return f"There is no KPI {rule.kpi_slug} yet, so it would not have fired."
+    if course is None:
         return "Nothing measures this KPI yet, so it would not have fired."
-    known = [each for each in readings(rule, definition, now - PREVIEW, now) if each.value is not None]
+    says = rule.no_data != NoData.KEEP
+    known = [each for each in readings(rule, definition, now - PREVIEW, now) if says or each.value is not None]
     if not known:
         return "There is no figure of the last 90 days to try it on."
     times = fired(course)

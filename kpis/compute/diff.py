@@ -7,7 +7,8 @@ is never replaced: the run leaves beside it what it would have said.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from django.db.models import Q
 
@@ -49,8 +50,7 @@ class Stored:
     result_sha256: str
 
 
-@dataclass(frozen=True, slots=True)
-class Addition:
+class Addition(NamedTuple):
     """A row to append; `claim` for one that is only the shadow of what somebody stated."""
 
     draft: Draft
@@ -119,7 +119,7 @@ class Diff:
         if self._shadows.get(claim.pk) != found.sha:
             self.counts.shadowed += 1
             self.revisions[found.key] = claim.revision
-            self.appended.append(replace(found, claim=claim.pk))
+            self.appended.append(found._replace(claim=claim.pk))
 
 
 def current(definition: KpiDefinition, scope: Q) -> dict[Key, Stored]:

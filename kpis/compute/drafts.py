@@ -10,10 +10,10 @@ import hashlib
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
@@ -31,10 +31,11 @@ from kpis.models import CLAIMS, EVERYONE, KpiDefinition, KpiDefinitionVersion, K
 from kpis.sources import SHAPES, Scope, load
 
 Key = tuple[str, str, str, datetime]
+#: What became of each dispatch, as formulas name it.
+_OUTCOME = "team_pages.outcome"
 
 
-@dataclass(frozen=True, slots=True)
-class Draft:
+class Draft(NamedTuple):
     """An observation as a run finds it, before it is compared with what is stored."""
 
     subject_key: str
@@ -72,7 +73,7 @@ class Reading:
         self.formula = formula
         self.scope = scope
         self._parts: dict[tuple[str, timedelta], Reading | None] = {}
-        tables = load(source_names(formula), scope)
+        tables = load(source_names(formula), replace(scope, with_outcomes=_OUTCOME in data_sources(formula)))
         self.silent = silent_in(tables, scope.as_of)
         self._newest = _newest_fact(formula, tables, scope.as_of)
         self._credit = _credit_of(formula, tables)
@@ -164,7 +165,7 @@ class Reading:
         nothing = self.evaluation.measure()
         if row is None:
             return nothing
-        return replace(nothing, value=row.value, reason=None, n=row.n, confidence=row.confidence)
+        return nothing._replace(value=row.value, reason=None, n=row.n, confidence=row.confidence)
 
     def groups(self) -> tuple[Dims, ...]:
         """The groups that ever had a row; those of its parts for a KPI made of others."""
@@ -215,7 +216,7 @@ class Reading:
 
 def _credit_of(formula: Formula, tables: Mapping[str, Sequence[Row]]) -> int | None:
     """The version of the setting that judged the dispatches, for a formula that asks how they were judged."""
-    if not isinstance(formula.calc, Builtin) and "team_pages.outcome" not in data_sources(formula):
+    if not isinstance(formula.calc, Builtin) and _OUTCOME not in data_sources(formula):
         return None
     rows = tables.get("team_pages")
     return credit_of(rows[0]).version if rows else None
@@ -231,7 +232,7 @@ def unless_silent(found: Measurement, silent: Sequence[str]) -> Measurement:
     if found.value is None or not any(name.startswith("fact:") or name == "decisions" for name in silent):
         return found
     nothing: dict[str, Any] = dict.fromkeys(("value", "numerator", "denominator", "median", "p90"))
-    return replace(found, **nothing, reason="never_received", n=0)
+    return found._replace(**nothing, reason="never_received", n=0)
 
 
 def _has_spoken(source: str, rows: Sequence[Row], as_of: datetime) -> bool:

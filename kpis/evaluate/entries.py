@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import datetime
 
 from kpis.evaluate.dispatches import dispatch_entries
@@ -100,7 +99,7 @@ def _sum_ratio_entries(calc: Ratio, num: Rows, rows: Tables, as_of: datetime) ->
             continue
         in_whole, in_part = (ref in side and id(side[ref]) in valid for side in (whole, part))
         value = (part[ref].value if in_part else 0, whole[ref].value if in_whole else 0)
-        yield replace((whole if in_whole else part)[ref], value=value, counts=in_whole)
+        yield (whole if in_whole else part)[ref]._replace(value=value, counts=in_whole)
 
 
 def _side(spec: Rows, field: str | None, rows: Tables, as_of: datetime) -> dict[str, Entry]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from functools import cached_property
+from typing import NamedTuple
 
 from kpis.evaluate.combined import Figures, combine
 from kpis.evaluate.entries import entries_of
@@ -19,8 +19,7 @@ from kpis.formulas.language import Rows, period
 from majorops.lib.times import to_millisecond
 
 
-@dataclass(frozen=True, slots=True)
-class Sample:
+class Sample(NamedTuple):
     """The figure of one subject, at the time of its event. The timestamp is UTC, to the millisecond."""
 
     subject_key: str

@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from kpis import stats
 from kpis.evaluate.dispatches import standing
@@ -16,8 +15,7 @@ from kpis.formulas.kinds import Aggregate, Builtin, Conversion, Formula, Interva
 from kpis.formulas.language import MICROSECONDS, SHARES, Percentile
 
 
-@dataclass(frozen=True, slots=True)
-class Measurement:
+class Measurement(NamedTuple):
     """One figure and its proof. `value` is in the formula's unit, or None with the `reason`; never 0 for unknown.
 
     n counts the valid values, eligible the rows that should have given one. `excluded` and `invalid` count rows by
@@ -95,8 +93,7 @@ def stable(value: float) -> float:
     return float(f"{value:.9g}") + 0.0  # -0.0 + 0.0 is 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class _Figure:
+class _Figure(NamedTuple):
     value: float | None = None
     reason: str | None = None
     numerator: float | None = None

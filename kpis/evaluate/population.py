@@ -23,11 +23,10 @@ A row without its `at` time belongs to the window its subject closed in, or to e
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 from kpis.evaluate.rows import Row, Tables, holds, in_order, is_open, key_of, number, seen, time_of
 from kpis.formulas.language import AnyOf, Cond, FieldRef, Members, Rows
@@ -42,8 +41,7 @@ class Fate(Enum):
     LATER = "later"
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """What one row gives. `value` is a number (durations: microseconds), what is counted, or (part, whole).
 
     `placed` decides the window, `at` orders values and stamps samples. `end` is the other row of an interval.

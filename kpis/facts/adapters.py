@@ -24,7 +24,7 @@ class Adapter:
     """`read(payload, event)`: `event` is what the sender's header calls it, or empty."""
 
     name: str
-    read: Callable[[Payload, str], Iterator[Event]]
+    read: Callable[[Payload, str], Iterator[Event | Invalid]]
     #: The header that names the event, and the one that has the HMAC-SHA256 of the body.
     event_header: str = ""
     signature_header: str = ""
@@ -36,15 +36,23 @@ class NotUnderstood(Invalid):
     code = "payload_not_understood"
 
 
-def events(adapter: Adapter, payload: object, event: str = "") -> list[Event]:
-    """What the payload tells. Raises NotUnderstood where it lacks what it must have."""
+def events(adapter: Adapter, payload: object, event: str = "") -> list[Event | Invalid]:
+    """What the payload tells, or of one thing in it why it is not understood. Raises NotUnderstood for the whole."""
     if not isinstance(payload, Mapping):
         raise NotUnderstood(f"A webhook of {adapter.name} is a JSON object.")
     try:
-        return [_tidy(each) for each in adapter.read(payload, event)]
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        told = f"The payload lacks {error}" if isinstance(error, KeyError) else "A part has another form"
-        raise NotUnderstood(f"{told}. Is this a webhook of {adapter.name}?") from None
+        return [each if isinstance(each, Invalid) else _tidy(each) for each in adapter.read(payload, event)]
+    except _OTHER_FORMS as error:
+        raise _not_understood(error, adapter.name) from None
+
+
+#: What reading a payload raises where it has another form.
+_OTHER_FORMS = (KeyError, TypeError, ValueError, AttributeError, OverflowError)
+
+
+def _not_understood(error: Exception, sender: str) -> NotUnderstood:
+    told = f"The payload lacks {error}" if isinstance(error, KeyError) else "A part has another form"
+    return NotUnderstood(f"{told}. Is this a webhook of {sender}?")
 
 
 def _tidy(event: Event) -> Event:
@@ -104,8 +112,8 @@ def _workflow_run(payload: Payload) -> Iterator[Event]:
 
 def run_payload(run: Payload, repo: str) -> Event:
     """A workflow run as GitHub's API and its webhooks give it."""
-    began = _moment(run.get("run_started_at") or run["created_at"])
-    seconds = (_moment(run["updated_at"]) - began).total_seconds()
+    began = _moment(run.get("run_started_at") or run["created_at"], "run_started_at")
+    seconds = (_moment(run["updated_at"], "updated_at") - began).total_seconds()
     return {
         "run_id": str(run["id"]),
         "repo": repo,
@@ -151,21 +159,36 @@ _GITHUB: Mapping[str, Callable[[Payload], Iterator[Event]]] = {
 # --- Alertmanager ---
 
 
-def _alertmanager(payload: Payload, event: str) -> Iterator[Event]:
+#: What each state of an alert is, and the time that it happened at.
+_ALERTS: Mapping[object, tuple[str, str]] = {
+    "firing": ("alert.fired", "startsAt"),
+    "resolved": ("alert.resolved", "endsAt"),
+}
+
+
+def _alertmanager(payload: Payload, event: str) -> Iterator[Event | Invalid]:
+    """Each alert by itself: one that is not understood takes nothing of the others with it."""
     for alert in payload["alerts"]:
-        labels = alert.get("labels") or {}
-        fingerprint = alert.get("fingerprint") or _digest(labels)
-        started, is_firing = alert["startsAt"], alert["status"] == "firing"
-        about = {
-            "fingerprint": fingerprint,
-            "alertname": labels.get("alertname"),
-            "severity": labels.get("severity") or (alert.get("annotations") or {}).get("severity"),
-            "service": labels.get("service") or labels.get("job") or labels.get("instance"),
-            "started_at": started,
-        }
-        kind = "alert.fired" if is_firing else "alert.resolved"
-        at = started if is_firing else alert["endsAt"]
-        yield {"kind": kind, "occurredAt": at, "payload": about, "key": f"{kind}:{fingerprint}:{started}"}
+        try:
+            yield _alert(alert)
+        except _OTHER_FORMS as error:
+            yield _not_understood(error, "alertmanager")
+
+
+def _alert(alert: Payload) -> Event | Invalid:
+    if alert["status"] not in _ALERTS:
+        return NotUnderstood(f"An alert is firing or resolved, not {str(alert['status'])[:40]!a}.")
+    kind, time = _ALERTS[alert["status"]]
+    labels = alert.get("labels") or {}
+    fingerprint, started = alert.get("fingerprint") or _digest(labels), alert["startsAt"]
+    about = {
+        "fingerprint": fingerprint,
+        "alertname": labels.get("alertname"),
+        "severity": labels.get("severity") or (alert.get("annotations") or {}).get("severity"),
+        "service": labels.get("service") or labels.get("job") or labels.get("instance"),
+        "started_at": started,
+    }
+    return {"kind": kind, "occurredAt": alert[time], "payload": about, "key": f"{kind}:{fingerprint}:{started}"}
 
 
 def _digest(labels: Payload) -> str:
@@ -175,7 +198,7 @@ def _digest(labels: Payload) -> str:
 
 # --- Chatwoot ---
 
-_DIRECTIONS = {0: "incoming", 1: "outgoing", 2: "activity", 3: "template"}
+_DIRECTIONS: Mapping[str, str] = {"0": "incoming", "1": "outgoing", "2": "activity", "3": "template"}
 
 
 def _chatwoot(payload: Payload, event: str) -> Iterator[Event]:
@@ -183,32 +206,41 @@ def _chatwoot(payload: Payload, event: str) -> Iterator[Event]:
     if payload.get("event") != "message_created":
         return
     conversation = payload["conversation"]
-    direction = payload["message_type"]
+    direction = str(payload["message_type"])
     about = {
         "conversation_id": str(conversation.get("display_id") or conversation["id"]),
         "message_id": str(payload["id"]),
         "account": str((payload.get("account") or {}).get("id") or ""),
-        "direction": _DIRECTIONS[direction] if isinstance(direction, int) else direction,
+        "direction": _DIRECTIONS.get(direction, direction),
         "is_private": bool(payload.get("private", False)),
     }
     sender = payload.get("sender") or {}
     yield {
         "kind": "chatwoot.message",
-        "occurredAt": _moment(payload["created_at"]).isoformat(),
+        "occurredAt": _moment(payload["created_at"], "created_at").isoformat(),
         "payload": about,
         "actor": sender.get("email") or (f"chatwoot-{sender['id']}" if "id" in sender else ""),
         "key": f"message:{about['account']}:{about['message_id']}",
     }
 
 
-def _moment(value: object) -> datetime:
-    """A time as these systems write it: RFC 3339, `2020-03-03 13:05:57 UTC`, or seconds since 1970."""
+def _moment(value: object, name: str) -> datetime:
+    """A time as these systems write it: RFC 3339, `2020-03-03 13:05:57 UTC`, or seconds or milliseconds since 1970."""
     if isinstance(value, int | float) and not isinstance(value, bool):
-        return datetime.fromtimestamp(value, UTC)
-    at = datetime.fromisoformat(re.sub(r" UTC$", "+00:00", str(value)))
-    if at.tzinfo is None:
-        raise ValueError("a time without a zone")
+        return datetime.fromtimestamp(value if value < _MILLISECONDS else value / 1000, UTC)
+    try:
+        at = datetime.fromisoformat(re.sub(r" UTC$", "+00:00", str(value)))
+    except ValueError:
+        at = None
+    if at is None or at.tzinfo is None:
+        raise NotUnderstood(
+            f"{name} must be a time with its zone, such as 2026-03-02T10:00:00Z, not {str(value)[:40]!a}."
+        )
     return at
+
+
+#: No time in seconds is as large, and none in milliseconds is smaller: 1973 or the year 5138.
+_MILLISECONDS = 1e11
 
 
 ADAPTERS: Mapping[str, Adapter] = {

@@ -7,7 +7,8 @@ them to it.
 Lines are looked at many at once: if one of them is unusual, or two are one document, or one is two, all of them are
 taken one by one. The decoder keeps the last of two equal keys, where the reference refuses. They are told by counting:
 each key without a blank before its colon ends in `":`, and a text that holds these two has them in both spellings. So
-the lines have as many of them as what was understood, written anew, or there were two equal keys.
+the lines have as many of them as the payloads, written anew, and the keys around them, or there were two equal keys (or
+the text of an envelope has some, which is rare enough to be looked at in peace).
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from kpis.facts.checking import (
 from kpis.facts.schema import MAX_NUMBER, MAX_TEXT, Type
 from majorops.lib.times import EARLIEST, LATEST, iso
 
+_values = msgspec.structs.astuple
 #: A longer line is looked at in peace.
 MAX_LINE = 8192
 _Text = Annotated[str, msgspec.Meta(max_length=MAX_TEXT)]
@@ -56,8 +58,10 @@ _ENVELOPE: tuple[tuple[str, Any], ...] = (
     ("requestId", _Name),
     ("confidence", Annotated[float, msgspec.Meta(ge=0, le=1)]),
 )
+#: With kind and payload.
+_KEYS = len(_ENVELOPE) + 2
 #: What sends a line to the reference. The escapes spell a quote or a colon in a way that makes counting useless.
-DOUBTFUL = (b"@", b"\t", b"\r", b" :")
+DOUBTFUL = (b"@", b"\t", b"\r")
 DOUBTFUL_ESCAPES = (b"\\u0000", b"\\u0022", b"\\u003a", b"\\u003A")
 _NOT_PLAIN = (msgspec.MsgspecError, ValueError, RecursionError)
 #: Times so written sort as they follow each other.
@@ -131,6 +135,8 @@ def admitted(lines: Sequence[bytes], lanes: Lanes, latest: datetime) -> list[Che
     doubtful = DOUBTFUL if is_plain else (*DOUBTFUL, *DOUBTFUL_ESCAPES)
     if len(max(lines, key=len)) > MAX_LINE or any(mark in block for mark in doubtful):
         return None
+    if b" " in block and b" :" in block:  # to look for one character is quick, for two it is not
+        return None
     # In no document does an object begin right after one that ended.
     if not block.startswith(b"{") or not block.endswith(b"}") or block.count(b"}\n{") != len(lines) - 1:
         return None
@@ -138,20 +144,25 @@ def admitted(lines: Sequence[bytes], lanes: Lanes, latest: datetime) -> list[Che
         events = lanes.decode(block)
     except _NOT_PLAIN:
         return None
-    if len(events) != len(lines) or block.count(b'":') != _written(events).count(b'":'):
+    if len(events) != len(lines):
         return None
-    return _facts(events, lanes.of, latest, is_plain=is_plain)
+    return _facts(events, lanes.of, latest, keys=block.count(b'":'), is_plain=is_plain)
 
 
 def _facts(
-    events: Sequence[Any], lanes: Mapping[type, Lane], latest: datetime, *, is_plain: bool
+    events: Sequence[Any], lanes: Mapping[type, Lane], latest: datetime, *, keys: int, is_plain: bool
 ) -> list[Checked] | None:
+    """`keys`: how many there seem to be."""
     for event in events:
         if (lane := lanes[type(event)]).times and not _spell_times(event.payload, lane):
             return None
-    payloads = _written([event.payload for event in events]).decode().split("\n")
+    payloads = _written([event.payload for event in events])
+    around = len(events) * _KEYS - sum([_values(event).count(_UNSET) for event in events])
+    if keys != payloads.count(b'":') + around:
+        return None
     facts: list[Checked] = []
-    for event, text in zip(events, payloads, strict=False):  # there is a line end behind the last one too
+    texts = payloads.decode().split("\n")
+    for event, text in zip(events, texts, strict=False):  # there is a line end behind the last one too
         fact = _fact(event, lanes[type(event)], text, latest, is_plain=is_plain)
         if fact is None:
             return None

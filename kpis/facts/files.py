@@ -18,6 +18,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from kpis.facts.checking import KindRule
 from kpis.facts.schema import Schema, Type
+from majorops.lib import safe_json
 from majorops.lib.errors import Invalid
 
 Event = dict[str, Any]
@@ -68,10 +69,11 @@ def json_lines(file: Iterable[str]) -> Numbered:
 
 
 def _object(line: str) -> Event | Invalid:
+    """Read as strictly as the API does: a key that is there twice, or a byte that is no text, is not guessed at."""
     try:
-        found = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        return FileNotRead(f"This line is not JSON: {str(error)[:100]}.")
+        found = safe_json.parse(line.encode(errors="surrogateescape"))
+    except safe_json.NotJson as error:
+        return FileNotRead(error.message.replace("The body", "This line", 1))
     return found if isinstance(found, dict) else FileNotRead("This line is no JSON object.")
 
 
@@ -156,6 +158,8 @@ class Mapped(BaseModel):
     #: For strptime; empty for ISO 8601.
     time_format: str = ""
     zone: str = "UTC"
+    #: What stands between two columns.
+    delimiter: Annotated[str, Field(min_length=1, max_length=1)] = ","
     subject: From | None = None
     actor: From | None = None
     #: Columns whose values, together, make a row one event.
@@ -185,14 +189,19 @@ def table(file: TextIO, mapping: Mapped, kinds: Kinds) -> Numbered:
     if mapping.kind not in kinds:
         raise FileNotRead(f"There is no fact kind {mapping.kind!a}. Define it first.")
     csv.field_size_limit(1024 * 1024)
-    rows = csv.DictReader(file, restval="")
+    rows = csv.DictReader(file, restval="", delimiter=mapping.delimiter)
+    if rows.fieldnames is None:
+        raise FileNotRead("The file is empty: not even the names of its columns are there.")
     named = [mapping.occurred_at, *mapping.fields.values(), *filter(None, (mapping.subject, mapping.actor))]
     wanted = {*(each.column for each in named if each.column), *mapping.key, *mapping.only, *mapping.without}
-    if missing := sorted(wanted - set(rows.fieldnames or ())):
-        raise FileNotRead(f"The file has no column {missing[0]!a}. It has: {', '.join(rows.fieldnames or ())}.")
+    if missing := sorted(wanted - set(rows.fieldnames)):
+        raise FileNotRead(f"The file has no column {missing[0]!a}. It has: {', '.join(rows.fieldnames)}.")
     for number, row in enumerate(rows, start=1):
         if _is_wanted(row, mapping):
-            yield number, _mapped(row, mapping, kinds[mapping.kind])
+            try:
+                yield number, _mapped(row, mapping, kinds[mapping.kind])
+            except FileNotRead as error:
+                yield number, error
 
 
 def _is_wanted(row: Mapping[str, str], mapping: Mapped) -> bool:
@@ -201,7 +210,7 @@ def _is_wanted(row: Mapping[str, str], mapping: Mapped) -> bool:
     return all(row[name] in words or (row[name] and words == ANY) for name, words in mapping.only.items())
 
 
-def _mapped(row: Mapping[str, str], mapping: Mapped, rule: KindRule) -> Event | Invalid:
+def _mapped(row: Mapping[str, str], mapping: Mapped, rule: KindRule) -> Event:
     payload = {name: _found(row, each) for name, each in mapping.fields.items()}
     for name in rule.schema.named(Type.TIME):
         if payload.get(name):
@@ -243,7 +252,7 @@ def _time(text: str, mapping: Mapped) -> str:
         at = datetime.strptime(text, mapping.time_format)  # noqa: DTZ007  # its zone is the mapping's
     except ValueError:
         return text
-    return (at if at.tzinfo else at.replace(tzinfo=ZoneInfo(mapping.zone))).astimezone(UTC).isoformat()
+    return _placed(at, mapping.zone).astimezone(UTC).isoformat()
 
 
 def _zoned(text: str, zone: str) -> str:
@@ -252,7 +261,21 @@ def _zoned(text: str, zone: str) -> str:
         at = datetime.fromisoformat(re.sub(r" UTC$", "+00:00", text.strip()))
     except ValueError:
         return text
-    return (at if at.tzinfo else at.replace(tzinfo=ZoneInfo(zone))).isoformat()
+    return _placed(at, zone).isoformat()
+
+
+def _placed(at: datetime, zone: str) -> datetime:
+    """The time in its zone. Raises FileNotRead where the clocks of the zone never, or twice, show it."""
+    if at.tzinfo:
+        return at
+    first, second = (at.replace(tzinfo=ZoneInfo(zone), fold=fold) for fold in (0, 1))
+    if first.utcoffset() != second.utcoffset():
+        skipped = first.astimezone(UTC).astimezone(ZoneInfo(zone)).replace(tzinfo=None) != at
+        told = "does not exist" if skipped else "comes twice"
+        raise FileNotRead(
+            f"{at:%Y-%m-%d %H:%M} {told} in {zone}: the clock is changed there. Write it with its offset."
+        )
+    return first
 
 
 # --- git log ---
@@ -267,9 +290,9 @@ def git_log(file: Iterable[str], repo: str) -> Numbered:
     commit: dict[str, str] = {}
     changed: list[tuple[int, int]] = []
     days: set[str] = set()
-    number = 0
+    number, is_empty = 0, True
     for line in file:
-        text = line.rstrip("\n")
+        text, is_empty = line.rstrip("\r\n"), is_empty and not line.strip()
         if match := re.fullmatch(r"commit ([0-9a-f]{7,64})(?: .*)?", text):
             yield from _commit(number, commit, changed, repo, days)
             number, commit, changed = number + 1, {"sha": match[1]}, []
@@ -278,6 +301,8 @@ def git_log(file: Iterable[str], repo: str) -> Numbered:
         elif match := re.fullmatch(r"(\d+|-)\t(\d+|-)\t.*", text):  # "-" for binary files
             changed.append((int(match[1]) if match[1] != "-" else 0, int(match[2]) if match[2] != "-" else 0))
     yield from _commit(number, commit, changed, repo, days)
+    if not commit and not is_empty:
+        yield 1, FileNotRead(f"There is no commit in it. Write the log with: {GIT_LOG}")
 
 
 def _commit(
@@ -290,7 +315,9 @@ def _commit(
     if committed is None:
         yield number, FileNotRead(f"Commit {commit['sha'][:12]} has no date. Write the log with: {GIT_LOG}")
         return
-    author = re.sub(r".*<(.*)>.*", r"\1", commit.get("Author", ""))
+    author = (
+        re.sub(r".*<(.*)>.*", r"\1", commit.get("Author", "")).encode(errors="surrogateescape").decode(errors="replace")
+    )
     about = {"sha": commit["sha"], "repo": repo, **({"author": author} if author else {})}
     at = _git_time(committed)
     authored_at = {"authored_at": _git_time(authored)} if authored else {}

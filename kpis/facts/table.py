@@ -59,7 +59,12 @@ def _copied(rows: Sequence[Checked], source: str, received_at: datetime) -> int:
 
 
 def _may_be_there(rows: Sequence[Checked], source: str) -> bool:
-    return Fact.objects.filter(source=source, dedupe_key__in=[rows[0].key, rows[-1].key]).order_by().exists()
+    with connection.cursor() as cursor:  # a queryset takes as long to build as a hundred facts to store
+        cursor.execute(
+            f"SELECT EXISTS (SELECT FROM {_TABLE} WHERE source = %s AND dedupe_key IN (%s, %s))",  # noqa: S608
+            [source, rows[0].key, rows[-1].key],
+        )
+        return bool(cursor.fetchone()[0])
 
 
 def _through_staging(blocks: Sequence[str]) -> int:

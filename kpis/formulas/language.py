@@ -99,11 +99,16 @@ def instant(text: str) -> datetime | None:
     return at if at.tzinfo is not None else None
 
 
+#: A message names so many; the list of all KPIs is a page of its own.
+MAX_NAMED = 50
+
+
 def did_you_mean(name: object, allowed: Iterable[str]) -> str:
     names = sorted(allowed)
     near = difflib.get_close_matches(str(name), names, n=1)
     hint = f'Did you mean "{near[0]}"? ' if near else ""
-    return f"{hint}Allowed: {', '.join(names) or 'nothing'}."
+    more = f" and {len(names) - MAX_NAMED} more" if len(names) > MAX_NAMED else ""
+    return f"{hint}Allowed: {', '.join(names[:MAX_NAMED]) or 'nothing'}{more}."
 
 
 class Model(BaseModel):

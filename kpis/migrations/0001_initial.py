@@ -16,8 +16,8 @@ class Migration(migrations.Migration):
     initial = True
 
     dependencies = [
+        ("accounts", "__first__"),
         ("incidents", "0001_initial"),
-        migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
     operations = [
@@ -179,6 +179,10 @@ class Migration(migrations.Migration):
                 "verbose_name": "KPI definition version",
                 "db_table": "kpi_definition_versions",
                 "ordering": ["-version"],
+                "constraints": [
+                    models.UniqueConstraint(fields=("definition", "version"), name="kpi_versions_once"),
+                    models.CheckConstraint(condition=models.Q(("version__gte", 1)), name="kpi_versions_from_one"),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -316,6 +320,49 @@ class Migration(migrations.Migration):
                 "verbose_name": "KPI observation",
                 "db_table": "kpi_observations",
                 "ordering": ["-timestamp", "-id"],
+                "indexes": [
+                    models.Index(fields=["incident"], name="observations_incident"),
+                    models.Index(fields=["kpi", "window", "timestamp"], name="observations_kpi_time"),
+                ],
+                "constraints": [
+                    models.UniqueConstraint(
+                        fields=("kpi", "subject_key", "dims_key", "window", "timestamp", "revision"),
+                        name="observations_history",
+                    ),
+                    models.UniqueConstraint(
+                        condition=models.Q(("is_current", True)),
+                        fields=("kpi", "subject_key", "dims_key", "window", "timestamp"),
+                        name="observations_one_current",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("value", None),
+                            models.Q(("value__gt", -1000000000000000.0), ("value__lt", 1000000000000000.0)),
+                            _connector="OR",
+                        ),
+                        name="observations_value_finite",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("confidence", None),
+                            models.Q(("confidence__gte", 0), ("confidence__lte", 1)),
+                            _connector="OR",
+                        ),
+                        name="observations_confidence_in_range",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("source__in", ["worker", "ui", "import", "cli", "api"])),
+                        name="observations_source_known",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("evidence__in", ["", "verified", "partial", "unverified", "proposed"])),
+                        name="observations_evidence_known",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("is_current", False), ("retired_at", None), _connector="OR"),
+                        name="observations_retired_is_not_current",
+                    ),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -374,126 +421,45 @@ class Migration(migrations.Migration):
                 "verbose_name": "target",
                 "db_table": "kpi_targets",
                 "ordering": ["definition", "match_by", "match_value", "due_on", "pk"],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(("operator__in", ["lte", "gte", "lt", "gt", "eq"])),
+                        name="kpi_targets_operator_known",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("match_by", ""), ("match_value", "")),
+                            models.Q(
+                                models.Q(("match_by", ""), _negated=True), models.Q(("match_value", ""), _negated=True)
+                            ),
+                            _connector="OR",
+                        ),
+                        name="kpi_targets_match_complete",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("effective_to", None),
+                            ("effective_from", None),
+                            ("effective_to__gt", models.F("effective_from")),
+                            _connector="OR",
+                        ),
+                        name="kpi_targets_validity_in_order",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("value__gt", -1000000000000000.0), ("value__lt", 1000000000000000.0)),
+                        name="kpi_targets_value_finite",
+                    ),
+                    models.UniqueConstraint(
+                        models.F("definition"),
+                        models.F("match_by"),
+                        models.F("match_value"),
+                        django.db.models.functions.comparison.Coalesce(
+                            "effective_from", models.Value(datetime.date(1, 1, 1))
+                        ),
+                        django.db.models.functions.comparison.Coalesce("due_on", models.Value(datetime.date(1, 1, 1))),
+                        name="kpi_targets_no_tie",
+                    ),
+                ],
             },
-        ),
-        migrations.AddConstraint(
-            model_name="kpidefinitionversion",
-            constraint=models.UniqueConstraint(fields=("definition", "version"), name="kpi_versions_once"),
-        ),
-        migrations.AddConstraint(
-            model_name="kpidefinitionversion",
-            constraint=models.CheckConstraint(condition=models.Q(("version__gte", 1)), name="kpi_versions_from_one"),
-        ),
-        migrations.AddIndex(
-            model_name="kpiobservation",
-            index=models.Index(fields=["incident"], name="observations_incident"),
-        ),
-        migrations.AddIndex(
-            model_name="kpiobservation",
-            index=models.Index(fields=["kpi", "window", "timestamp"], name="observations_kpi_time"),
-        ),
-        migrations.AddConstraint(
-            model_name="kpiobservation",
-            constraint=models.UniqueConstraint(
-                fields=("kpi", "subject_key", "dims_key", "window", "timestamp", "revision"),
-                name="observations_history",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="kpiobservation",
-            constraint=models.UniqueConstraint(
-                condition=models.Q(("is_current", True)),
-                fields=("kpi", "subject_key", "dims_key", "window", "timestamp"),
-                name="observations_one_current",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="kpiobservation",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    ("value", None),
-                    models.Q(("value__gt", -1000000000000000.0), ("value__lt", 1000000000000000.0)),
-                    _connector="OR",
-                ),
-                name="observations_value_finite",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="kpiobservation",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    ("confidence", None), models.Q(("confidence__gte", 0), ("confidence__lte", 1)), _connector="OR"
-                ),
-                name="observations_confidence_in_range",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="kpiobservation",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("source__in", ["worker", "ui", "import", "cli", "api"])),
-                name="observations_source_known",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="kpiobservation",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("evidence__in", ["", "verified", "partial", "unverified", "proposed"])),
-                name="observations_evidence_known",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="kpiobservation",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("is_current", False), ("retired_at", None), _connector="OR"),
-                name="observations_retired_is_not_current",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="kpitarget",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("operator__in", ["lte", "gte", "lt", "gt", "eq"])),
-                name="kpi_targets_operator_known",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="kpitarget",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("match_by", ""), ("match_value", "")),
-                    models.Q(models.Q(("match_by", ""), _negated=True), models.Q(("match_value", ""), _negated=True)),
-                    _connector="OR",
-                ),
-                name="kpi_targets_match_complete",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="kpitarget",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    ("effective_to", None),
-                    ("effective_from", None),
-                    ("effective_to__gt", models.F("effective_from")),
-                    _connector="OR",
-                ),
-                name="kpi_targets_validity_in_order",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="kpitarget",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("value__gt", -1000000000000000.0), ("value__lt", 1000000000000000.0)),
-                name="kpi_targets_value_finite",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="kpitarget",
-            constraint=models.UniqueConstraint(
-                models.F("definition"),
-                models.F("match_by"),
-                models.F("match_value"),
-                django.db.models.functions.comparison.Coalesce("effective_from", models.Value(datetime.date(1, 1, 1))),
-                django.db.models.functions.comparison.Coalesce("due_on", models.Value(datetime.date(1, 1, 1))),
-                name="kpi_targets_no_tie",
-            ),
         ),
     ]

@@ -6,7 +6,7 @@ from django.db import models
 from django.db.models import Q
 
 from accounts.models import User
-from kpis.reports.kinds import Audience, Kind
+from kpis.reports.kinds import Audience, Kind, in_days
 from majorops.lib.appendonly import AppendOnly
 from majorops.lib.ulid import ULIDField, new_ulid
 
@@ -38,3 +38,8 @@ class Report(AppendOnly):
 
     def __str__(self) -> str:
         return f"{self.kind} until {self.ends_at:%Y-%m-%d}"
+
+    @property
+    def period(self) -> str:
+        """`9 Mar to 15 Mar 2026`."""
+        return in_days(self.begins_at, self.ends_at)

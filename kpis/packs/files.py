@@ -20,12 +20,12 @@ from typing import Any
 from kpis.exchange import read_ours
 from kpis.facts.kinds import Kind
 from kpis.formulas import references_in
+from kpis.silence import FACT, sources_in
 from majorops.lib.errors import DomainError, Invalid
 from majorops.lib.text import near_match
 
 FOLDER = Path(__file__).parent
 SHARED = "shared"
-FACT = "fact:"
 #: What an entry says beside the definition itself.
 _BESIDE = ("row", "targets", "source_says", "next")
 
@@ -242,14 +242,6 @@ def _table(told: Mapping[str, Any]) -> Table:
 def _printed(told: Mapping[str, Any]) -> Printed:
     on = date.fromisoformat(told["on"])
     return Printed(told["kpi"], float(told["value"]), on, told["printed"], told.get("contradiction", ""))
-
-
-def sources_in(spec: object) -> set[str]:
-    """The sources that a formula reads itself, e.g. fact:deployed, decisions."""
-    if isinstance(spec, Mapping):
-        own = {spec["source"]} if isinstance(spec.get("source"), str) else set()
-        return own.union(*map(sources_in, spec.values()))
-    return set[str]().union(*map(sources_in, spec)) if isinstance(spec, list | tuple) else set()
 
 
 # --- Days of a programme ---

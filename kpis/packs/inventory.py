@@ -14,8 +14,9 @@ from kpis import health, self_measurement
 from kpis.catalog import BUILT_IN
 from kpis.facts.standard import EVERY_BUILT_IN
 from kpis.formulas import references_in
-from kpis.packs.files import FACT, FOLDER, Entry, every, sources_in
+from kpis.packs.files import FOLDER, Entry, every
 from kpis.packs.sessions import OPENED
+from kpis.silence import FACT, sources_in
 
 #: Kinds that this platform itself can send: adapters and importers, the pages of the control centre, the checklists,
 #: the sample of its own requests, and `mim health check`.

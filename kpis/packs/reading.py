@@ -10,26 +10,23 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from django.db.models import Exists, F, OuterRef, Window
+from django.db.models import F, Window
 from django.db.models.functions import RowNumber
 
 from accounts.visibility import Viewer
 from kpis.evidence import Evidence, EvidenceInputs, derive
-from kpis.formulas import references_in
 from kpis.models import (
     CLAIMS,
-    Decision,
     DefinitionStatus,
     Fact,
-    FactKind,
     KpiDefinition,
     KpiObservation,
     KpiTarget,
     PackInstall,
-    Subject,
 )
-from kpis.packs.files import FACT, Checklist, Entry, Group, Pack, day_of, sources_in
+from kpis.packs.files import Checklist, Entry, Group, Pack, day_of
 from kpis.reading import Shown, is_average, review_in_words, shown, target_in_words, with_unit
+from kpis.silence import Silence, is_stated
 from kpis.standing import Standings
 from kpis.targets import State, judge, standing
 from kpis.viewing import figures_of, renewed
@@ -139,7 +136,7 @@ def _drawn(
 ) -> dict[str, Row]:
     standings = Standings(found.values(), now)
     figures = {slug: rows[0] for slug, rows in figures_of(found.values(), viewer, standings).items()}
-    silent = Silence.read()
+    silent = standings.silence
     values = {slug: _told(found[slug], figures[slug], silent.of(found[slug].spec, found)) for slug in found}
     return {slug: _row(entries[slug], found[slug], values, silent, found, now) for slug in found}
 
@@ -148,8 +145,7 @@ def _told(definition: KpiDefinition, figure: KpiObservation, missing: tuple[str,
     """The figure; none where a source is silent and nobody claimed one."""
     if figure.source in CLAIMS and figure.value is not None:
         return figure
-    calc = (definition.spec or {}).get("calc", {})
-    is_reported = isinstance(calc, dict) and calc.get("kind") == "reported"
+    is_reported = is_stated(definition.spec)
     if not missing and not (is_reported and figure.value is None):
         return figure
     verdict = derive(EvidenceInputs(value=None, never_received=missing, is_reported=is_reported))
@@ -209,43 +205,6 @@ def _weights(
         name = known[slug].name if slug in known else slug
         value = with_unit(figure.value if figure else None, definition.units)
         yield Weight(slug, name, round(100 * part["weight"]), value)
-
-
-# --- What never spoke ---
-
-
-@dataclass(frozen=True, slots=True)
-class Silence:
-    """Which sources have had a row, ever."""
-
-    kinds: frozenset[str]
-    others: frozenset[str]
-
-    @classmethod
-    def read(cls) -> Silence:
-        heard = FactKind.objects.filter(Exists(Fact.objects.filter(kind=OuterRef("pk"))))
-        others = {
-            name for name, rows in (("decisions", Decision.objects), ("subjects", Subject.objects)) if rows.exists()
-        }
-        return cls(frozenset(heard.values_list("key", flat=True)), frozenset(others))
-
-    def of(self, spec: object, known: Mapping[str, KpiDefinition]) -> tuple[str, ...]:
-        """The sources of the formula, and of what it is made of, that never spoke."""
-        asked = sources_in(spec)
-        for slug in references_in(spec):
-            part = known.get(slug)
-            asked |= {f"{FACT}{name}" for name in self.of(part.spec, known)} if part else set()
-        return tuple(sorted(name.removeprefix(FACT) for name in asked if self._is_silent(name)))
-
-    def _is_silent(self, name: str) -> bool:
-        key = name.removeprefix(FACT)
-        if key in ("decisions", "subjects"):
-            return key not in self.others
-        if not name.startswith(FACT):
-            return False
-        if key.endswith(".*"):
-            return not any(kind.startswith(key[:-1]) for kind in self.kinds)
-        return key not in self.kinds
 
 
 # --- The programme ---

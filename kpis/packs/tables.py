@@ -20,9 +20,10 @@ from accounts.roles import Can
 from incidents import words
 from kpis.formulas import references_in
 from kpis.models import Fact, KpiDefinition, KpiObservation
-from kpis.packs.files import FACT, Column, Table, TableRow, every, sources_in
+from kpis.packs.files import Column, Table, TableRow, every
 from kpis.packs.reading import Opened, Row, checklists, in_order
 from kpis.reading import Shown, shown, target_in_words
+from kpis.silence import FACT, sources_in
 from kpis.standing import Standings
 from kpis.viewing import renewed
 from majorops.lib.visibility import visible

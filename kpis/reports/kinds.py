@@ -52,3 +52,13 @@ _ABOUT = {
     Kind.NINETY_DAYS: _About("90-day report", Audience.EXEC, 90),
     Kind.METRICS: _About("Metrics summary", Audience.INTERNAL, 30),
 }
+
+
+def in_days(begin: datetime, end: datetime) -> str:
+    """`9 Mar to 15 Mar 2026`: the days that the period is about, the last one included."""
+    first, last = begin.astimezone(UTC), end.astimezone(UTC) - timedelta(microseconds=1)
+    told = f"{last.day} {last:%b %Y}"
+    if first.date() == last.date():
+        return told
+    year = f" {first.year}" if first.year != last.year else ""
+    return f"{first.day} {first:%b}{year} to {told}"

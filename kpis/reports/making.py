@@ -25,7 +25,6 @@ from incidents.lifecycle import Severity
 from incidents.models import Incident, Notice
 from incidents.outbox import queue_message
 from kpis.alerts.rules import Happening
-from kpis.evidence import EvidenceInputs, derive
 from kpis.models import AlertEvent, DefinitionStatus, KpiDefinition, KpiObservation, KpiTarget, KpiVisibility, Report
 from kpis.monitoring.prometheus_rules import headline
 from kpis.reading import shown
@@ -106,7 +105,7 @@ def _path(pk: str) -> str:
 def send(report: Report, *, now: datetime) -> list[str]:
     """Mails it to those whom the settings name for its kind, as far as their role may read it. Who they were."""
     to = [person.email for person in recipients(Kind(report.kind))]
-    title = f"{Kind(report.kind).heading}, {report.begins_at:%d %b} to {report.ends_at:%d %b %Y}"
+    title = f"{Kind(report.kind).heading}, {report.period}"
     queue_message(to=to, title=title, text=markdown(report.content), now=now, path=_path(report.pk))
     return to
 
@@ -191,7 +190,7 @@ def _figure(
     standings: Standings,
 ) -> dict[str, Any]:
     targets: list[KpiTarget] = list(definition.targets.all())
-    figure = renewed(row, standings) if row is not None else _missing(definition)
+    figure = renewed(row, standings) if row is not None else _missing(definition, standings)
     told = shown(figure, targets)
     return {
         "kpi": definition.slug,
@@ -231,11 +230,10 @@ def _before(
     return {"said": shown(before, targets).value, "value": before.value, "n": before.n, "observation": before.pk}
 
 
-def _missing(definition: KpiDefinition) -> KpiObservation:
-    problem = "no_formula" if definition.spec is None else None
-    verdict = derive(EvidenceInputs(value=None, missing=problem or "not_computed", problem=problem))
+def _missing(definition: KpiDefinition, standings: Standings) -> KpiObservation:
+    why, verdict = standings.nothing(definition, "not_computed")
     return KpiObservation(
-        kpi=definition, window=headline(definition), reason=problem or "not_computed", units=definition.units,
+        kpi=definition, window=headline(definition), reason=why, units=definition.units,
         evidence=verdict.label, evidence_reasons=[asdict(reason) for reason in verdict.reasons],
     )  # fmt: skip
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Any
+
+from kpis.reports.kinds import in_days
 
 _STATES = {"met": "met", "at_risk": "at risk", "missed": "missed", "": ""}
 COLUMNS = ("KPI", "Group", "Value", "Before", "Target", "", "n", "Evidence", "Definition")
@@ -14,7 +17,8 @@ def markdown(content: Mapping[str, Any]) -> str:
     counts, incidents = content["counts"], content["incidents"]
     parts = [
         f"# {content['title']}",
-        f"{day(content['begins'])} to {day(content['ends'])}, made {moment(content['made'])}.",
+        f"{in_days(*map(datetime.fromisoformat, (content['begins'], content['ends'])))}, "
+        f"made {moment(content['made'])}.",
         f"Targets: {counts['met']} met, {counts['at_risk']} at risk, {counts['missed']} missed. "
         f"Without a value: {counts['unknown']}.",
         "## Incidents",
@@ -68,10 +72,6 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 
 def _cell(value: object) -> str:
     return str(value).replace("\\", "\\\\").replace("|", "\\|").replace("\n", " ")
-
-
-def day(text: str) -> str:
-    return text[:10]
 
 
 def moment(text: str) -> str:

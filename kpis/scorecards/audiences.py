@@ -101,10 +101,12 @@ def with_target(cards: Iterable[Card]) -> int:
 
 
 def summary(cards: Sequence[Card]) -> str:
-    """`met 4, at risk 1, missed 2, unknown 9 of 16`; `no target set` where there is nothing to judge."""
+    """`met 4, at risk 1, missed 2, unknown 9 of 16`; `no target set` or `no target is due yet` where none is judged."""
     found, judged = counts(cards), with_target(cards)
     told = ", ".join(f"{state.replace('_', ' ')} {found[state]}" for state in (*State, UNKNOWN))
-    return f"{told} of {judged}" if judged else "no target set"
+    if judged:
+        return f"{told} of {judged}"
+    return "no target is due yet" if any(card.figure.goal for card in cards) else "no target set"
 
 
 def may_open(viewer: Viewer, name: Name) -> bool:

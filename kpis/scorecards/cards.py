@@ -165,11 +165,11 @@ def _figure(kpi: Kpi, stock: Stock, days: int, dims: dict[str, str | None], at: 
         return stored
     headline = stock.newest.get((kpi.slug, kpi.formula.windows[0] if kpi.formula else "", group))
     if kpi.formula is None or not trends.can_rebuild(kpi.formula):
-        return headline or _unsaved(kpi, window, dims, at, _NOTHING)
+        return headline or _unsaved(kpi, stock, window, dims, at, _NOTHING)
     total = trends.together(kpi.formula, _in_span(stock.of_group(kpi.slug, dims), at, days))
     if total.value is None and headline is not None and headline.value is None:
         return headline  # it knows why better than an empty list of samples does
-    return _unsaved(kpi, window, dims, at, total, is_computed=stock.is_computed(kpi.slug))
+    return _unsaved(kpi, stock, window, dims, at, total)
 
 
 def _in_span(samples: list[trends.Sampled], end: datetime, days: int) -> list[trends.Sampled]:
@@ -177,20 +177,14 @@ def _in_span(samples: list[trends.Sampled], end: datetime, days: int) -> list[tr
 
 
 def _unsaved(
-    kpi: Kpi,
-    window: str,
-    dims: dict[str, str | None],
-    at: datetime,
-    total: trends.Total,
-    *,
-    is_computed: bool = False,
+    kpi: Kpi, stock: Stock, window: str, dims: dict[str, str | None], at: datetime, total: trends.Total
 ) -> KpiObservation:
     """A figure that no run has stored: the evidence is that of its size alone."""
-    problem = "no_formula" if kpi.formula is None else None
-    nothing = problem or ("no_samples" if is_computed else "not_computed")
-    reason = "" if total.value is not None else nothing
     least = min_sample(kpi.formula) if kpi.formula else 0
-    verdict = derive(EvidenceInputs(value=total.value, missing=reason or None, problem=problem, n=total.n, min_n=least))
+    reason, verdict = "", derive(EvidenceInputs(value=total.value, n=total.n, min_n=least))
+    if total.value is None:
+        missing = "no_samples" if stock.is_computed(kpi.slug) else "not_computed"
+        reason, verdict = stock.standings.nothing(kpi.definition, missing)
     return KpiObservation(
         kpi=kpi.definition,
         window=window,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from django import template
-from django.utils import timezone
 
 from accounts.models import User
 from incidents.models import Incident
@@ -14,8 +15,7 @@ register = template.Library()
 
 
 @register.inclusion_tag("kpis/_card.html")
-def incident_figures(incident: Incident, user: User) -> dict[str, object]:
+def incident_figures(incident: Incident, user: User, now: datetime) -> dict[str, object]:
     """The figures of this incident that the person may read, and how the others stand so far."""
-    now = timezone.now()
     rows = reading.of_incident(observations_for(user, incident), now, running=running_for(user, incident, now))
     return {"rows": rows, "incident": incident}

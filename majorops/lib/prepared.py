@@ -11,13 +11,14 @@ rows. A connection that may not keep statements has `prepare_threshold` None (ma
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
 from django.core.exceptions import EmptyResultSet
-from django.db import DEFAULT_DB_ALIAS, connection, connections
+from django.db import DEFAULT_DB_ALIAS, connections
 from django.db.models import QuerySet
 
 from majorops.lib.ulid import ULIDField
@@ -39,24 +40,25 @@ def ask(
     build: Build, *key: Hashable, blanks: Mapping[str, str | None] | Mapping[Blank, Blank | None]
 ) -> list[list[Any]]:
     """The rows of `build(*key)`, a `values_list`, with `blanks` (blank: id, text or time) filled in."""
+    wrapper: Any = connections[DEFAULT_DB_ALIAS]
     try:
-        sql, values, converters = _compiled(build, key, connection.vendor)
+        statement = _compiled(build, key, tuple(blanks), wrapper.vendor)
     except EmptyResultSet:
         return []
-    filled = {_stored(blank, blank): _stored(blank, given) for blank, given in blanks.items()}
-    values = [filled.get(value, value) if isinstance(value, UUID | str | datetime) else value for value in values]
-    with _cursor() as cursor:
-        cursor.execute(sql, values)
-        return list(_converted(cursor.fetchall(), converters))
+    values = statement.values.copy()
+    for place, blank in statement.places:
+        values[place] = _stored(blank, blanks[blank], wrapper)  # type: ignore[index]
+    with _cursor(wrapper) as cursor:
+        cursor.execute(statement.sql, values)
+        return list(_converted(cursor.fetchall(), statement.converters, wrapper))
 
 
-def _cursor() -> Any:
+def _cursor(wrapper: Any) -> Any:
     """Of PostgreSQL one that sends statement and values apart, as preparing takes; Django's own puts them together."""
-    if connection.vendor != "postgresql" or connection.queries_logged:  # the log has Django's own with its values
-        return connection.cursor()
+    if wrapper.vendor != "postgresql" or wrapper.queries_logged:  # the log has Django's own with its values
+        return wrapper.cursor()
     from django.db.backends.postgresql.base import ServerBindingCursor
 
-    wrapper: Any = connections[DEFAULT_DB_ALIAS]
     wrapper.close_if_health_check_failed()
     wrapper.ensure_connection()
     with wrapper.wrap_database_errors:
@@ -64,27 +66,44 @@ def _cursor() -> Any:
         return wrapper._prepare_cursor(cursor(wrapper.connection))
 
 
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """`values` as they were compiled, and where among them which blank stands."""
+
+    sql: str
+    values: list[Any]
+    places: list[tuple[int, Blank]]
+    #: (place, converters, expression) of each column that is not read as it comes.
+    converters: list[tuple[int, list[Any], Any]]
+
+
 @lru_cache(maxsize=SIZE)
-def _compiled(build: Build, key: tuple[Hashable, ...], vendor: str) -> tuple[str, list[Any], list[Any]]:
-    """The statement, its values, and (place, converters, expression) for each column that is not read as it comes."""
-    compiler = build(*key).query.get_compiler(connection=connection)
+def _compiled(build: Build, key: tuple[Hashable, ...], blanks: tuple[Blank, ...], vendor: str) -> Statement:
+    wrapper: Any = connections[DEFAULT_DB_ALIAS]
+    compiler = build(*key).query.get_compiler(connection=wrapper)
     sql, values = compiler.as_sql()
+    stored = {_stored(blank, blank, wrapper): blank for blank in blanks}
+    places = [
+        (place, stored[value])
+        for place, value in enumerate(values)
+        if isinstance(value, UUID | str | datetime) and value in stored
+    ]
     converters = compiler.get_converters([each[0] for each in compiler.select[: compiler.col_count]])
-    return sql, list(values), [(place, *found) for place, found in converters.items()]
+    return Statement(sql, list(values), places, [(place, *found) for place, found in converters.items()])
 
 
-def _converted(rows: list[tuple[Any, ...]], converters: list[Any]) -> Iterator[list[Any]]:
+def _converted(rows: list[tuple[Any, ...]], converters: list[Any], wrapper: Any) -> Iterator[list[Any]]:
     for row in map(list, rows):
         for place, functions, expression in converters:
             for function in functions:
-                row[place] = function(row[place], expression, connection)
+                row[place] = function(row[place], expression, wrapper)
         yield row
 
 
 _ulid = ULIDField()
 
 
-def _stored(blank: Blank, value: Blank | None) -> Any:
+def _stored(blank: Blank, value: Blank | None, wrapper: Any) -> Any:
     if isinstance(value, datetime):
-        return connection.ops.adapt_datetimefield_value(value)
-    return _ulid.get_db_prep_value(value, connection) if blank in IDS else value
+        return wrapper.ops.adapt_datetimefield_value(value)
+    return _ulid.get_db_prep_value(value, wrapper) if blank in IDS else value

@@ -45,7 +45,11 @@ def new_hex_ulids(count: int) -> list[str]:
     if not 20 < count <= 1 << 19:
         return [hex_of(pk) for pk in new_ulids(count)]
     head, first = f"{hex_of(new_ulid())[:12]}{secrets.randbits(60):015x}", secrets.randbelow(1 << 19)
-    return [f"{head}{n:05x}" for n in range(first, first + count)]
+    return [head + _THREE[n >> 8] + _TWO[n & 255] for n in range(first, first + count)]
+
+
+#: Two and three hexadecimal digits.
+_TWO, _THREE = [f"{n:02x}" for n in range(1 << 8)], [f"{n:03x}" for n in range(1 << 12)]
 
 
 def parse_ulid(text: str) -> str:

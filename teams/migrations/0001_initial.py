@@ -13,7 +13,7 @@ class Migration(migrations.Migration):
     initial = True
 
     dependencies = [
-        migrations.swappable_dependency(settings.AUTH_USER_MODEL),
+        ("accounts", "__first__"),
     ]
 
     operations = [
@@ -96,6 +96,15 @@ class Migration(migrations.Migration):
             options={
                 "db_table": "teams",
                 "ordering": ["name"],
+                "constraints": [
+                    models.UniqueConstraint(fields=("slug",), name="teams_slug_unique"),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("rated_box", None), ("rated_box__in", ["box3", "box2", "box1"]), _connector="OR"
+                        ),
+                        name="teams_rated_box_known",
+                    ),
+                ],
             },
         ),
         migrations.AddField(
@@ -124,25 +133,11 @@ class Migration(migrations.Migration):
                 "verbose_name_plural": "team aliases",
                 "db_table": "team_aliases",
                 "ordering": ["alias"],
+                "constraints": [models.UniqueConstraint(fields=("alias",), name="team_aliases_alias_unique")],
             },
-        ),
-        migrations.AddConstraint(
-            model_name="team",
-            constraint=models.UniqueConstraint(fields=("slug",), name="teams_slug_unique"),
-        ),
-        migrations.AddConstraint(
-            model_name="team",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("rated_box", None), ("rated_box__in", ["box3", "box2", "box1"]), _connector="OR"),
-                name="teams_rated_box_known",
-            ),
         ),
         migrations.AddConstraint(
             model_name="membership",
             constraint=models.UniqueConstraint(fields=("team", "user"), name="team_memberships_once"),
-        ),
-        migrations.AddConstraint(
-            model_name="teamalias",
-            constraint=models.UniqueConstraint(fields=("alias",), name="team_aliases_alias_unique"),
         ),
     ]

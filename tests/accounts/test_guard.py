@@ -76,8 +76,10 @@ def uses(source: str) -> Iterator[str]:
 def test_nothing_else_uses_the_switch() -> None:
     for package in ("majorops", "accounts", "teams", "incidents", "kpis"):
         for file in (ROOT / package).rglob("*.py"):
-            path = str(file.relative_to(ROOT))
-            assert path in MAY_UNLOCK or not list(uses(file.read_text())), path
+            path, source = str(file.relative_to(ROOT)), file.read_text()
+            # To parse them all takes seconds.
+            names_it = any(word in source for word in (*SWITCHES, "majorops.allow_rewrite"))
+            assert path in MAY_UNLOCK or not names_it or not list(uses(source)), path
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from majorops import demo
 from majorops.lib.ulid import new_ulid
 from tests.browser.conftest import LOOKS, Browse, axe, fits
 from tests.factories import EVENING, NOON, TeamFactory, stamp
+from tests.walk import WHOLE
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -93,7 +94,7 @@ def test_every_page_is_accessible_and_fits(
     assert _faults(page, look, [path.format(**world) for path in PAGES[who]]) == {}
 
 
-@pytest.mark.parametrize("look", LOOKS)
+@pytest.mark.parametrize("look", LOOKS if WHOLE else ["phone"])
 def test_every_page_of_the_demo_is_accessible_and_fits(browse: Browse, look: str) -> None:
     demo.load(timezone.now())
     places = dict(Report.objects.values_list("kind", "pk"))
@@ -107,8 +108,9 @@ def contrast(page: Page) -> None:
     axe(page, "color-contrast", "link-in-text-block")
 
 
-#: The dark scheme changes colours and nothing else.
-CHECKS = {"wide": (axe, fits), "dark": (contrast,), "phone": (axe, fits)}
+#: The dark scheme changes colours and nothing else. What is on a page is the same however wide it is, so the short walk
+#: asks for it where things get into each other's way; `make drill` asks everywhere.
+CHECKS = {"wide": (axe, fits) if WHOLE else (fits,), "dark": (contrast,), "phone": (axe, fits)}
 
 
 def _faults(page: Page, look: str, paths: list[str]) -> dict[str, str]:

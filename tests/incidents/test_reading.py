@@ -206,7 +206,7 @@ def many(people: list[User]) -> Incident:
     Membership.objects.bulk_create(Membership(team=team, user=people[-1]) for team in teams)
     lines = {"title": "x", "type": "action", "actor": "A", "occurred_at": NOON}
     for model, times, fields in (
-        (TimelineEvent, 30, lines),
+        (TimelineEvent, 20, lines),
         (StatusUpdate, 5, {"content": "x", "visibility": "public", "author_name": "A", "created_at": NOON}),
         (Participant, 1, {"user": people[-1], "created_at": NOON}),
     ):
@@ -244,14 +244,14 @@ def scanned(plan: dict[str, Any]) -> Iterator[str]:
 
 
 @pytest.mark.skipif(connection.vendor != "postgresql", reason="plans of PostgreSQL")
-@pytest.mark.parametrize("role", [Role.MIM, Role.STAKEHOLDER, Role.EXECUTIVE])
-def test_no_child_table_is_read_whole(client_as: Knock, people: list[User], many: Incident, role: Role) -> None:
-    client = client_as(next(person for person in people if person.role == role))
+def test_no_child_table_is_read_whole(client_as: Knock, people: list[User], many: Incident) -> None:
     with CaptureQueriesContext(connection) as asked:
-        assert client.get("/api/v1/incidents").status_code == 200
-        assert client.get(f"/api/v1/incidents/{many.pk}").status_code == 200
+        for role in (Role.MIM, Role.STAKEHOLDER, Role.EXECUTIVE):
+            client = client_as(next(person for person in people if person.role == role))
+            assert client.get("/api/v1/incidents").status_code == 200
+            assert client.get(f"/api/v1/incidents/{many.pk}").status_code == 200
     selects = [query["sql"] for query in asked.captured_queries if query["sql"].startswith("SELECT")]
-    assert len(selects) >= 5
+    assert len(selects) >= 15
     for sql in selects:
         with connection.cursor() as cursor:
             cursor.execute(f"EXPLAIN (FORMAT JSON) {sql}")

@@ -522,6 +522,9 @@ def test_an_import_is_shown_before_it_is_saved(mttr: KpiDefinition, admin_user: 
 def test_an_import_with_an_error_offers_nothing_to_save(admin_user: User, page_as: Knock) -> None:
     upload = SimpleUploadedFile("kpis.yaml", b"slug: mttr\nname: [")
     assert "cannot be read" in page_as(admin_user).post(f"{KPIS}import/", {"file": upload}).content.decode()
+    nameless = [SimpleUploadedFile(name, text) for name, text in (("a.json", b"[]"), ("b.yaml", b"name: N"))]
+    told = page_as(admin_user).post(f"{KPIS}import/", {"file": nameless}).content.decode()
+    assert "b.yaml holds something without a slug" in told
     upload = SimpleUploadedFile("kpis.yaml", b"slug: new-kpi\nname: N\n")
     shown = page_as(admin_user).post(f"{KPIS}import/", {"file": upload})
     assert (shown.context["is_ready"], "description is needed" in shown.content.decode()) == (False, True)

@@ -145,7 +145,9 @@ def test_the_preview_says_how_often_it_would_have_fired() -> None:
     watched = rule()
     seen(90, 70, 90, 70, 70, None)
     assert preview(watched, NOON) == "It would have fired 2 times in the last 90 days, over 5 figures."
-    assert "Nothing measures" in preview(rule(slug="x", kpi_slug="health-score"), NOON)
+    silence = rule(slug="silent", no_data="fire")
+    assert preview(silence, NOON) == "It would have fired 2 times in the last 90 days, over 6 figures."
+    assert "There is no KPI health-score yet" in preview(rule(slug="x", kpi_slug="health-score"), NOON)
 
 
 def test_the_ten_documented_rules_are_installed_and_wait_for_their_kpis(mim: User) -> None:
@@ -229,7 +231,10 @@ def test_the_command_line_checks_lists_and_acknowledges() -> None:
     seen(70)
     checked = CliRunner().invoke(app, ["kpi", "alert", "check"])
     assert (checked.exit_code, "FIRING cadence-low" in checked.output) == (8, True)
-    assert CliRunner().invoke(app, ["kpi", "alert", "ack", "cadence-low", "--by", "mim@example.com"]).exit_code == 0
+    UserFactory(email="reader@example.com", role="stakeholder")
+    for email, ended in (("reader@example.com", 3), ("mim@example.com", 0)):
+        done = CliRunner().invoke(app, ["kpi", "alert", "ack", "cadence-low", "--by", email])
+        assert done.exit_code == ended, done.output
     listed = json.loads(CliRunner().invoke(app, ["kpi", "alert", "list", "--json"]).output)
     assert listed[0]["state"] == "acknowledged"
     assert CliRunner().invoke(app, ["kpi", "alert", "check"]).exit_code == 0
@@ -248,3 +253,22 @@ def test_admin_shows_the_rehearsal_and_refuses_what_is_no_address(admin_user: Us
     assert browser.post(address, {**form, "steps-0-emails": "lead@example.com"}).status_code == 302
     watched.refresh_from_db()
     assert (watched.value, watched.version, watched.steps.count()) == (60, 2, 1)
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "told"),
+    [
+        ("window", "P31D", "cadence-adherence has no window P31D. It has: "),
+        ("dims_key", "colour=red", "cadence-adherence has no such group. "),
+        ("hold_minutes", "99999999999", "Ten years at most."),
+    ],
+)
+def test_a_rule_that_could_never_fire_is_refused(
+    admin_user: User, page_as: Knock, column: str, value: str, told: str
+) -> None:
+    form = {"slug": "low", "name": "Low", "kpi_slug": "cadence-adherence", "operator": "lt", "value": "60",
+            "hold_minutes": "0", "severity": "warning", "no_data": "keep", "is_enabled": "on",
+            "steps-TOTAL_FORMS": "0", "steps-INITIAL_FORMS": "0"}  # fmt: skip
+    address = "/admin/kpis/alertrule/add/"
+    assert told in page_as(admin_user).post(address, {**form, column: value}).content.decode()
+    assert page_as(admin_user).post(address, form).status_code == 302

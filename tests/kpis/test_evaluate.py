@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -768,7 +767,7 @@ def test_figure_of_the_past_comes_out_the_same_today(rows, kpi, minutes):
     found = measure(kpi, {"team_pages": rows}, as_of=as_of)
     then = measure(kpi, {"team_pages": known_by(as_of, rows)}, as_of=as_of)
     left_out = tuple((ref, reason) for ref, reason in found.left_out if reason != "paged_at is after as_of")
-    assert replace(found, left_out=left_out) == then
+    assert found._replace(left_out=left_out) == then
 
 
 @given(pages())
@@ -982,7 +981,7 @@ def given_figures(figures: dict[Any, Any]) -> Any:
 
     def figure_of(slug: str, shift: timedelta | None) -> Any:
         found = figures.get((slug, shift.days) if shift else slug)
-        return replace(NOTHING, value=found, reason=None, confidence=0.9) if isinstance(found, int | float) else found
+        return NOTHING._replace(value=found, reason=None, confidence=0.9) if isinstance(found, int | float) else found
 
     return figure_of
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -130,6 +131,31 @@ def test_a_new_definition_waits_as_a_draft_unless_it_is_published_too() -> None:
         "minutes",
         ["Published v2 of mean-outage."],
     )
+
+
+def made_of(slug: str, *parts: str) -> dict[str, Any]:
+    """A mean of others, by severity as they are."""
+    mttr = document_of(KpiDefinition.objects.get(slug="mttr")).content()
+    calc = {"kind": "composite", "parts": [{"kpi": part, "weight": 1 / len(parts)} for part in parts]}
+    spec = {"schema": "majorops.kpi/1", "subject": None, "group_by": ["severity"], "windows": ["P30D"]}
+    return {**mttr, "slug": slug, "units": "score", "targets": [], "spec": {**spec, "unit": "score", "calc": calc}}
+
+
+@pytest.mark.parametrize("publish_too", [False, True])
+def test_a_kpi_comes_with_what_it_is_made_of_in_any_order(publish_too: bool) -> None:
+    planned = plan([made_of("total", "mttr", "mean-outage"), whole()])
+    assert [(each.slug, each.state, each.error) for each in planned] == [
+        ("total", State.NEW, ""),
+        ("mean-outage", State.NEW, ""),
+    ]
+    told = commit(planned, EDITOR, reason="They belong together.", publish_too=publish_too)
+    assert [re.search("mean-outage|total", line)[0] for line in told] == ["mean-outage", "total"]  # type: ignore[index]
+
+
+def test_a_circle_within_a_file_is_refused() -> None:
+    planned = plan([made_of("one", "mttr", "two"), made_of("two", "one", "mttr")])
+    assert [each.state for each in planned] == [State.ERROR, State.ERROR]
+    assert "cannot be made of itself: one -> two -> one" in planned[0].error
 
 
 def test_a_changed_formula_is_imported_as_a_draft() -> None:

@@ -9,6 +9,7 @@ import hmac
 import json
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from django.test import Client
@@ -18,6 +19,7 @@ from accounts import tokens
 from accounts.models import Integration, User
 from kpis.facts import adapters
 from kpis.models import Decision, Fact
+from majorops.lib.errors import Invalid
 from tests.cast import Knock
 from tests.factories import at
 from tests.kpis.facts import define, event, ndjson
@@ -195,6 +197,24 @@ def test_a_sender_that_signs_nothing_has_the_secret_in_its_address(settings: Any
         assert knock("chatwoot", {"event": "contact_created"}, Authorization=basic).status_code == status
 
 
+def test_a_webhook_may_come_as_a_form(settings: Any) -> None:
+    settings.MAJOROPS_WEBHOOK_SECRETS = {"github": SECRET}
+    for sent, told in (({"payload": json.dumps(DEPLOYED)}, 200), ({"body": "{}"}, 422)):
+        body, kind = urlencode(sent).encode(), "application/x-www-form-urlencoded"
+        answer = Client().post("/api/v1/facts/adapters/github", body, content_type=kind, headers=signed(body))
+        assert answer.status_code == told
+    assert Fact.objects.count() == 2
+
+
+def test_an_alert_that_is_not_understood_takes_nothing_of_the_others_with_it(program: Client) -> None:
+    sound = {"status": "firing", "labels": {"alertname": "Down"}, "startsAt": "2026-03-02T10:00:00Z"}
+    odd = [{**sound, "status": "suppressed"}, {"status": "resolved", "startsAt": "2026-03-02T10:00:00Z"}, 5]
+    body = {"alerts": [*odd, sound]}
+    told = program.post("/api/v1/facts/adapters/alertmanager", body, content_type="application/json").json()
+    assert (told["inserted"], [each["line"] for each in told["errors"]]) == (1, [1, 2, 3])
+    assert told["errors"][0]["reason"] == "An alert is firing or resolved, not 'suppressed'."
+
+
 def test_a_program_may_knock_with_its_token(program: Client) -> None:
     payload = {
         "alerts": [{"status": "firing", "labels": {"alertname": "Down"}, "startsAt": "2026-03-02T10:00:00.1234567Z"}]
@@ -203,6 +223,11 @@ def test_a_program_may_knock_with_its_token(program: Client) -> None:
     assert answer.json()["inserted"] == 1
     missing = program.post("/api/v1/facts/adapters/nagios", payload, content_type="application/json")
     assert (missing.status_code, missing.json()["code"]) == (404, "unknown_adapter")
+
+
+def events_of(name: str, payload: object) -> list[dict[str, Any]]:
+    found = adapters.events(adapters.ADAPTERS[name], payload)
+    return [each for each in found if not isinstance(each, Invalid)]
 
 
 @pytest.mark.parametrize(
@@ -224,13 +249,13 @@ def test_a_program_may_knock_with_its_token(program: Client) -> None:
     ],
 )  # fmt: skip
 def test_what_an_adapter_makes_of_a_payload(name: str, payload: dict[str, Any], kinds: list[str]) -> None:
-    assert [each["kind"] for each in adapters.events(adapters.ADAPTERS[name], payload)] == kinds
+    assert [each["kind"] for each in events_of(name, payload)] == kinds
 
 
 def test_an_alert_without_a_fingerprint_keeps_its_name() -> None:
     alert = {"status": "firing", "labels": {"alertname": "Down"}, "startsAt": "2026-03-02T10:00:00Z"}
     ended = {**alert, "status": "resolved", "endsAt": "2026-03-02T10:09:00Z"}
-    found = [adapters.events(adapters.ADAPTERS["alertmanager"], {"alerts": [one]})[0] for one in (alert, ended)]
+    found = [events_of("alertmanager", {"alerts": [one]})[0] for one in (alert, ended)]
     assert found[0]["payload"]["fingerprint"] == found[1]["payload"]["fingerprint"]
     assert found[1]["occurredAt"] == "2026-03-02T10:09:00Z"
 
@@ -245,6 +270,9 @@ def test_a_payload_that_is_not_understood_says_so(payload: Any) -> None:
 
 def test_the_times_of_chatwoot_are_read_in_every_form() -> None:
     message = {"event": "message_created", "id": 5, "message_type": 1, "conversation": {"display_id": 3}}
-    for written in ("2026-03-02 10:00:00 UTC", "2026-03-02T10:00:00.000Z", at("10:00").timestamp()):
-        (found,) = adapters.events(adapters.ADAPTERS["chatwoot"], {**message, "created_at": written})
+    seconds = at("10:00").timestamp()
+    for written in ("2026-03-02 10:00:00 UTC", "2026-03-02T10:00:00.000Z", seconds, seconds * 1000):
+        (found,) = events_of("chatwoot", {**message, "created_at": written})
         assert (found["occurredAt"], found["payload"]["direction"]) == ("2026-03-02T10:00:00+00:00", "outgoing")
+    with pytest.raises(adapters.NotUnderstood, match="created_at must be a time with its zone"):
+        events_of("chatwoot", {**message, "created_at": "2026-03-02 10:00:00"})

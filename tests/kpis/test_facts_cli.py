@@ -53,6 +53,19 @@ def test_events_are_imported_and_what_is_wrong_is_named(tmp_path: Path) -> None:
     assert json.loads(mim("import", str(tmp_path / "facts.jsonl"), "--json").stdout)["duplicate"] == 3
 
 
+def test_an_event_is_read_as_strictly_as_the_api_reads_it(tmp_path: Path) -> None:
+    define("health_check")
+    line = (
+        b'{"kind": "health_check", "occurredAt": "2026-03-02T10:00:00Z", "payload": {"service": "%s", "ok": true%s}}\n'
+    )
+    file = tmp_path / "facts.jsonl"
+    file.write_bytes(line % (b"api", b"") + line % (b"ap\xff", b"") + line % (b"api", b', "ok": false'))
+    done = mim("import", str(file))
+    assert "3 read: 1 new, 0 there already, 2 refused" in done.stdout
+    assert "record 2: This line is not UTF-8 text." in done.stderr
+    assert "record 3: 'ok' occurs twice in one object." in done.stderr
+
+
 JOURNAL = [
     {"timestamp": 1772445600, "action": "health_check_pass", "entity": "api", "details": "service=api latency=3"},
     {"timestamp": "2026-03-02T10:05:00Z", "action": "health_check_fail", "entity": "api", "details": ""},
@@ -234,3 +247,29 @@ def test_a_real_webhook_becomes_the_facts_it_tells(name: str) -> None:
 def test_every_reader_knows_the_kinds_there_are() -> None:
     known = registry.fresh().kinds
     assert {kind for kind, _ in files.ACTIONS.values()} - known.keys() == {"health_check"}
+
+
+SEMICOLONS = """
+kind = "deployed"
+occurred_at = "at"
+zone = "Europe/Berlin"
+delimiter = ";"
+[fields]
+deploy_id = "id"
+repo = {value = "shop"}
+"""
+
+
+def test_an_hour_that_the_clock_skips_or_shows_twice_is_no_time(tmp_path: Path) -> None:
+    rows = "id;at\n1;2026-03-29 02:30\n2;2026-03-29 03:00\n3;2025-10-26 02:30\n4;2025-10-26 02:30+01:00\n"
+    mapping = written(tmp_path, "mapping.toml", SEMICOLONS)
+    done = mim("import", written(tmp_path, "runs.csv", rows), "--format", "csv", "--mapping", mapping)
+    assert "4 read: 2 new" in done.stdout, done.stderr
+    assert "record 1: 2026-03-29 02:30 does not exist in Europe/Berlin" in done.stderr
+    assert "record 3: 2025-10-26 02:30 comes twice in Europe/Berlin" in done.stderr
+
+
+def test_text_without_a_commit_is_no_git_log() -> None:
+    done = mim("import", "git-log", "--repo", "shop", stdin="abc1234 A subject\n")
+    assert (done.exit_code, "There is no commit in it" in done.stderr) == (7, True)
+    assert mim("import", "git-log", "--repo", "shop", stdin="\n").exit_code == 0

@@ -22,7 +22,9 @@ from kpis.packs import files, guide, inventory, reading, sessions
 from kpis.packs.files import day_of
 from kpis.packs.install import NotInstalled, install, remove, update
 from kpis.packs.standing import Done, State, compare
+from kpis.standing import Standings
 from kpis.targets import Stated
+from kpis.viewing import figures_of
 from majorops.lib.errors import Invalid
 from tests.cast import Knock
 from tests.factories import IncidentFactory, at
@@ -341,8 +343,11 @@ def test_an_empty_database_shows_no_number(
         values = re.findall(r'data-kpi="([a-z0-9-]+)">([^<]*)<', html)
         assert len(values) >= 3
         assert {value.strip() for _, value in values} == {"—"}
-    for row in reading.opened(pack, mim, NOW).rows:
+    rows = reading.opened(pack, mim, NOW).rows
+    elsewhere = figures_of([row.kpi for row in rows], mim, Standings([row.kpi for row in rows], NOW))
+    for row in rows:
         assert (row.figure.evidence, row.figure.n, row.value) == ("proposed", 0, None), row.kpi.slug
+        assert {each.evidence for each in elsewhere[row.kpi.slug]} == {"proposed"}, row.kpi.slug
         assert row.missing or row.kpi.spec["calc"]["kind"] == "reported", row.kpi.slug  # type: ignore[index]
 
 

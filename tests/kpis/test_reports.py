@@ -10,11 +10,12 @@ from pytest_django import DjangoAssertNumQueries
 from typer.testing import CliRunner
 
 from accounts.models import User
+from incidents.mail import message_of
 from incidents.models import Delivery
 from kpis import tasks
 from kpis.models import KpiDefinition, KpiVisibility, Report
 from kpis.reports import making
-from kpis.reports.kinds import Kind
+from kpis.reports.kinds import Kind, in_days
 from kpis.reports.reading import opened, reports_for
 from majorops.cli import app
 from tests.cast import Knock
@@ -41,6 +42,18 @@ def test_each_report_is_about_whole_days_that_have_ended() -> None:
     assert Kind.WEEKLY_EXECUTIVE.period(MONDAY) == (MIDNIGHT - WEEK, MIDNIGHT)
     assert Kind.WEEKLY_EXECUTIVE.period(MONDAY + timedelta(days=4))[1] == MIDNIGHT
     assert Kind.DAILY.period(MONDAY) == (MIDNIGHT - timedelta(days=1), MIDNIGHT)
+
+
+@pytest.mark.parametrize(
+    ("begin", "end", "told"),
+    [
+        ("2026-03-01T00:00", "2026-03-02T00:00", "1 Mar 2026"),
+        ("2026-03-02T00:00", "2026-03-09T00:00", "2 Mar to 8 Mar 2026"),
+        ("2025-12-29T00:00", "2026-01-05T00:00", "29 Dec 2025 to 4 Jan 2026"),
+    ],
+)
+def test_a_period_is_told_by_its_first_and_last_day(begin: str, end: str, told: str) -> None:
+    assert in_days(at(begin), at(end)) == told
 
 
 def test_every_figure_has_its_definition_n_evidence_and_what_it_was_before() -> None:
@@ -140,7 +153,11 @@ def test_the_schedule_makes_and_mails_each_report_once(settings: object) -> None
     assert "weekly-executive made, weekly-technical made" in tasks.weekly_reports(MONDAY)
     assert "nothing" in tasks.weekly_reports(MONDAY + timedelta(hours=1))
     assert [delivery.address for delivery in Delivery.objects.all()] == ["cto@example.com"]
-    assert "# Weekly executive report" in Delivery.objects.get().notice.text
+    mailed = Delivery.objects.get()
+    assert "# Weekly executive report" in mailed.notice.text
+    html = str(message_of(mailed, mailed.notice).alternatives[0][0])
+    assert "<h2>KPIs</h2>" in html
+    assert "<td>Mean Time to Resolve</td>" in html
 
 
 def test_a_report_that_somebody_made_for_themselves_keeps_nobody_from_getting_theirs(settings: object) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from datetime import UTC, date, timedelta
 from xml.etree import ElementTree
 
@@ -64,6 +65,17 @@ def test_a_group_with_a_target_is_a_card_and_is_judged(history: None, mim: User)
     found = card_of(scorecard(Name.EXEC, mim, 30, NOW), "mttr-critical")
     assert (found.value, found.figure.n, found.state, found.figure.target) == (60.0, 6, "met", "≤ 120 min")
     assert found.figure.id  # the stored rollup, so that its rows can be asked for
+
+
+@pytest.mark.parametrize(
+    ("columns", "told"), [({"due_on": date(2027, 1, 1)}, "no target is due yet"), (None, "no target set")]
+)
+def test_a_target_of_a_later_day_is_not_called_none(
+    history: None, mim: User, columns: dict[str, object] | None, told: str
+) -> None:
+    rows = KpiTarget.objects.all()
+    rows.delete() if columns is None else rows.update(**columns)
+    assert scorecard(Name.EXEC, mim, 30, NOW).summary == told
 
 
 def test_the_change_is_told_where_both_spans_have_enough(history: None, mim: User) -> None:
@@ -203,6 +215,15 @@ def test_the_address_answers_browsers_and_programs(history: None, page_as: Knock
     survey = next(card for card in told.json()["cards"] if card["kpi"] == "stakeholder-satisfaction")
     assert (survey["value"], survey["targetState"], survey["evidence"]) == (None, "unknown", "proposed")
     assert "Accept" in page["Vary"]
+
+
+def test_charts_are_folded_but_of_what_missed_its_target(history: None, page_as: Knock, mim: User) -> None:
+    KpiTarget.objects.filter(severity="critical").update(value=1)
+    html = page_as(mim).get("/scorecards/exec?window=60").content.decode()
+    folds = re.findall(r'<details class="card run"( open)?><summary><h3 id="([^"]+)-chart"', html)
+    missed = {each.key for each in scorecard(Name.EXEC, mim, 60, NOW).cards if each.state == "missed"}
+    assert {key for is_open, key in folds if is_open} == missed == {"mttr-critical"}
+    assert len(folds) > len(missed)
 
 
 def test_a_chart_is_well_formed_without_inline_style(history: None, page_as: Knock, mim: User) -> None:
