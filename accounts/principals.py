@@ -18,9 +18,7 @@ CAPABILITIES: dict[str, frozenset[Can]] = {
     Scope.FACTS_WRITE: frozenset({Can.WRITE_FACTS}),
     Scope.KPIS_READ: frozenset({Can.READ_INCIDENTS, Can.READ_EXEC_KPIS, Can.READ_INTERNAL_KPIS}),
     Scope.KPIS_WRITE: frozenset({Can.READ_INCIDENTS, Can.WRITE_KPIS}),
-    Scope.KPIS_DEFINE: frozenset(
-        {Can.READ_INCIDENTS, Can.READ_EXEC_KPIS, Can.READ_INTERNAL_KPIS, Can.DEFINE_KPIS}
-    ),
+    Scope.KPIS_DEFINE: frozenset({Can.READ_INCIDENTS, Can.READ_EXEC_KPIS, Can.READ_INTERNAL_KPIS, Can.DEFINE_KPIS}),
     Scope.TEAMS_READ: frozenset({Can.READ_TEAMS}),
     Scope.PUBLISH: frozenset({Can.PUBLISH}),
 }
