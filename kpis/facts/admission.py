@@ -215,7 +215,7 @@ def _plain_time(text: str) -> tuple[str, datetime] | None:
     """A time in UTC as we write it, from one written almost so; None for any other form."""
     if len(text) == 20 and text[19] == "Z":
         text = f"{text[:19]}.000Z"
-    if not _FIRST <= text < _AFTER or len(text) != 24 or text[7] != "-" or text[10] != "T" or text[19] != ".":
+    if not _FIRST <= text < _AFTER or len(text) != 24 or text[7:20:3] != "-T::.":  # 2026-03-02T10:00:00.000Z
         return None
     try:
         return (text, datetime.fromisoformat(text)) if text[23] == "Z" and text[11:13] != "24" else None

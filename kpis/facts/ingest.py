@@ -193,8 +193,11 @@ class _Batch:
             self.report.reject(number, *_told(error))
 
     def store(self, store: Store) -> None:
-        self._leave_out(subjects.see(_named([fact for _, fact in self.facts.values()]), self.now))
         chosen = [fact for _, fact in self.facts.values()]
+        unregistered, absent = subjects.see(_named(chosen), self.now), _absent(chosen)
+        if unregistered or absent:
+            self._leave_out(unregistered, absent)
+            chosen = [fact for _, fact in self.facts.values()]
         inserted = store(chosen, self.source, self.now)
         self.report.inserted += inserted
         self.report.duplicate += len(chosen) - inserted
@@ -203,10 +206,7 @@ class _Batch:
         self.report.duplicate += len(self.waiting) - new
         self.report.errors.sort(key=lambda error: error.line)
 
-    def _leave_out(self, unregistered: set[subjects.Key]) -> None:
-        absent = _absent([fact for _, fact in self.facts.values()])
-        if not unregistered and not absent:
-            return
+    def _leave_out(self, unregistered: set[subjects.Key], absent: set[str]) -> None:
         for number, fact in list(self.facts.values()):
             if (fact.subject_type, fact.subject_id) in unregistered:
                 self.report.reject(number, "unknown_subject", _unregistered(fact))
